@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Whole small files.
+ *
+ * Writing goes to a new file beside the old one, under a name that nobody else
+ * can have prepared, which then takes the old one's place: a reader sees all of
+ * the old or all of the new. Reading trusts neither the kind nor the size that
+ * the file had a moment ago: what is opened is looked at, and what is read is
+ * counted.
+ *
+ * Any thread may call these; they keep nothing.
+ */
+
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* What a file whose size is not known (those of proc(5) say 0) is given at first. */
+#define READ_SIZE_MIN ((size_t) 4096)
+
+static int write_all(int fd, const char *data, size_t size) {
+        while (size > 0) {
+                ssize_t written = write(fd, data, size);
+
+                if (written < 0) {
+                        if (errno == EINTR)
+                                continue;
+                        return -errno;
+                }
+                data += written;
+                size -= (size_t) written;
+        }
+
+        return 0;
+}
+
+/* The content and the mode of a fresh file; fchmod(2), so that no umask narrows the mode. */
+static int fill(int fd, const char *data, size_t size, mode_t mode) {
+        int r = write_all(fd, data, size);
+
+        if (r < 0)
+                return r;
+        if (fchmod(fd, mode) < 0)
+                return -errno;
+
+        return 0;
+}
+
+int file_replace(const char *path, const char *data, size_t size, mode_t mode) {
+        _cleanup_(freep) char *fresh = NULL;
+
+        if (asprintf(&fresh, "%s.XXXXXX", path) < 0) {
+                fresh = NULL;           /* undefined after a failure */
+                return -ENOMEM;
+        }
+
+        int fd = mkostemp(fresh, O_CLOEXEC);
+        if (fd < 0)
+                return -errno;
+
+        int r = fill(fd, data, size, mode);
+
+        /* NFS and quotas report a full disk as late as here. */
+        if (close(fd) < 0 && r == 0)
+                r = -errno;
+        if (r == 0 && rename(fresh, path) < 0)
+                r = -errno;
+        if (r < 0)
+                (void) unlink(fresh);
+
+        return r;
+}
+
+/*
+ * Reads to the end, into a buffer that always has room for one byte more than
+ * what is there: for the byte that proves a file too large, or for the NUL.
+ */
+static int read_all(int fd, size_t max, size_t expected, char **ret_data, size_t *ret_size) {
+        _cleanup_(freep) char *data = NULL;
+        size_t size = 0, allocated = expected + 1;
+
+        data = malloc(allocated);
+        if (!data)
+                return -ENOMEM;
+
+        for (;;) {
+                ssize_t n = read(fd, data + size, allocated - size);
+
+                if (n < 0) {
+                        if (errno == EINTR)
+                                continue;
+                        return -errno;
+                }
+                if (n == 0)
+                        break;
+
+                size += (size_t) n;
+                if (size > max)
+                        return -EFBIG;
+
+                if (size == allocated) {
+                        size_t more = allocated <= max / 2 ? allocated * 2 : max + 1;
+                        char *grown = realloc(data, more);
+
+                        if (!grown)
+                                return -ENOMEM;
+                        data = grown;
+                        allocated = more;
+                }
+        }
+
+        data[size] = '\0';
+        *ret_data = STEAL(data);
+        *ret_size = size;
+        return 0;
+}
+
+int file_read(const char *path, size_t max, char **ret_data, size_t *ret_size) {
+        /* O_NONBLOCK: opening a FIFO would wait for its writer. Regular files ignore it. */
+        _cleanup_(closep) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+        struct stat st;
+
+        if (fd < 0)
+                return -errno;
+        if (fstat(fd, &st) < 0)
+                return -errno;
+        if (!S_ISREG(st.st_mode))
+                return -EINVAL;
+        if (st.st_size < 0 || (uintmax_t) st.st_size > max)
+                return -EFBIG;
+
+        size_t expected = st.st_size > 0 ? (size_t) st.st_size : READ_SIZE_MIN;
+
+        return read_all(fd, max, expected < max ? expected : max, ret_data, ret_size);
+}

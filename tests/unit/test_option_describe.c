@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* What is written from the table: --help, --check-config, and how long the retries last. */
+
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "option_reader.h"
+
+static const struct {
+        unsigned max_retries;
+        usec_t initial, max, window;
+        const char *text;
+} windows[] = {
+        { 100, 1000000, 60000000, 5643000000, "1 h 34 min 3 s" },
+        { 20, 1000000, 120000000, 1567000000, "26 min 7 s" },
+        { 3, 500000, 60000000, 1500000, "1.5 s" },
+        { 1, 1000000, 60000000, 0, "0 s" },
+        { 2, 1000000, 60000000, 1000000, "1 s" },
+        { 500, 10000000, 300000000, 148510000000, "41 h 15 min 10 s" },
+        { 500, 100000, 300000000, 146509500000, "40 h 41 min 49.5 s" },
+        { 5, 10000000, 10000000, 40000000, "40 s" },
+};
+
+START_TEST(test_retry_window) {
+        struct settings settings = {
+                .max_retries = windows[_i].max_retries,
+                .initial_backoff = windows[_i].initial,
+                .max_backoff = windows[_i].max,
+        };
+        _cleanup_text_ struct text text = TEXT_INIT;
+
+        ck_assert_uint_eq(settings_retry_window(&settings), windows[_i].window);
+        text_add_duration(&text, windows[_i].window);
+        ck_assert_str_eq(text.data, windows[_i].text);
+}
+END_TEST
+
+static const struct {
+        usec_t usec;
+        const char *text;
+} durations[] = {
+        { 499, "0 s" },
+        { 250000, "0.25 s" },
+        { 59999600, "1 min" },
+        { 60000000, "1 min" },
+        { 60500000, "1 min 0.5 s" },
+        { 3600000000, "1 h" },
+        { 3603000000, "1 h 3 s" },
+        { 7260000000, "2 h 1 min" },
+        { UINT64_MAX, "5124095576 h 1 min 49.552 s" },
+};
+
+START_TEST(test_durations) {
+        _cleanup_text_ struct text text = TEXT_INIT;
+
+        text_add_duration(&text, durations[_i].usec);
+        ck_assert_str_eq(text.data, durations[_i].text);
+}
+END_TEST
+
+START_TEST(test_window_never_overflows) {
+        struct settings settings = {
+                .max_retries = UINT32_MAX / 1000,
+                .initial_backoff = USEC_INFINITY / 2,
+                .max_backoff = USEC_INFINITY,
+        };
+
+        ck_assert_uint_eq(settings_retry_window(&settings), USEC_INFINITY);
+}
+END_TEST
+
+/* Every option with its variable, its default and what is accepted, in 80 columns. */
+START_TEST(test_help) {
+        _cleanup_text_ struct text text = TEXT_INIT, flat = TEXT_INIT;
+
+        option_help(&text);
+        ck_assert_int_eq(text_error(&text), 0);
+
+        for (const char *line = text.data; *line;) {
+                size_t size = strcspn(line, "\n");
+
+                ck_assert_msg(size <= 80, "%.*s", (int) size, line);
+                ck_assert_msg(size == 0 || line[size - 1] != ' ', "%.*s", (int) size, line);
+                ck_assert_int_eq(line[size], '\n');
+                line += size + 1;
+        }
+
+        /* where lines break is of no matter for what they say */
+        for (const char *p = text.data; *p;) {
+                size_t gap = strspn(p, " \n");
+
+                if (gap > 0)
+                        text_add(&flat, " ");
+                p += gap;
+                gap = strcspn(p, " \n");
+                text_add_bytes(&flat, p, gap);
+                p += gap;
+        }
+
+        for (size_t i = 0; i < OPTION_COUNT; i++) {
+                const struct option_row *row = &option_rows[i];
+                _cleanup_text_ struct text expected = TEXT_INIT;
+
+                text_addf(&expected, " --%s %s %s %s Default: %s; accepts ", row->option,
+                          row->type->metavar, row->variable, row->help,
+                          row->default_help ? row->default_help : row->default_value);
+                row->type->accepted(row, &expected);
+                text_add(&expected, " ");
+                ck_assert_msg(strstr(flat.data, expected.data), "not in --help: %s", expected.data);
+        }
+
+        ck_assert_ptr_nonnull(strstr(text.data, "  --check-config\n"));
+        ck_assert_ptr_nonnull(strstr(text.data, "  --version\n"));
+        ck_assert_ptr_nonnull(strstr(text.data, "mcp-optimizer(8)"));
+        ck_assert_ptr_nonnull(strstr(text.data, "environment variable"));
+}
+END_TEST
+
+START_TEST(test_describe) {
+        struct configuration configuration;
+        _cleanup_text_ struct text text = TEXT_INIT;
+        size_t rows = 0;
+
+        read_all(&configuration, WORDS("--toolhive-port=50001", "--toolhive-backoff-jitter=0.25"),
+                 WORDS("LOG_LEVEL=debug", "STATE_FILE=/a b\x1b/c"));
+        configuration_describe(&configuration, &text);
+        ck_assert_int_eq(text_error(&text), 0);
+
+        ck_assert_ptr_nonnull(strstr(text.data, "--toolhive-port              50001 "));
+        ck_assert_ptr_nonnull(strstr(text.data, "--toolhive-backoff-jitter    0.25 "));
+        ck_assert_ptr_nonnull(strstr(text.data, "--log-level                  DEBUG "));
+        ck_assert_ptr_nonnull(strstr(text.data, "--state-file                 \"/a b\\x1b/c\" "));
+
+        size_t column = strcspn(text.data, "(");
+        for (const char *line = text.data; *line != '\n'; line += strcspn(line, "\n") + 1, rows++)
+                ck_assert_uint_eq(strcspn(line, "("), column);
+        ck_assert_uint_eq(rows, OPTION_COUNT);
+
+        ck_assert_ptr_nonnull(strstr(text.data, "(command line)\n"));
+        ck_assert_ptr_nonnull(strstr(text.data, "(environment)\n"));
+        ck_assert_ptr_nonnull(strstr(text.data, "(default)\n"));
+        ck_assert_ptr_nonnull(strstr(text.data,
+                                     "gives up after 1 h 34 min 3 s of waiting, "
+                                     "plus the time that the attempts take; "
+                                     "jitter makes the waits shorter\n"));
+        configuration_done(&configuration);
+}
+END_TEST
+
+int main(void) {
+        Suite *suite = suite_create("option texts");
+        TCase *tcase = tcase_create("option texts");
+
+        tcase_add_loop_test(tcase, test_retry_window, 0, ELEMENTSOF(windows));
+        tcase_add_loop_test(tcase, test_durations, 0, ELEMENTSOF(durations));
+        tcase_add_test(tcase, test_window_never_overflows);
+        tcase_add_test(tcase, test_help);
+        tcase_add_test(tcase, test_describe);
+        tcase_set_timeout(tcase, 60);
+        suite_add_tcase(suite, tcase);
+
+        SRunner *runner = srunner_create(suite);
+        srunner_run_all(runner, CK_ENV);
+        int failed = srunner_ntests_failed(runner);
+        srunner_free(runner);
+
+        return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
