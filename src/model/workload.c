@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * The list of workloads: filling it, finding in it, and telling two polls apart.
+ *
+ * A workload is one block of memory, the struct with its strings behind it, so
+ * that 10,000 of them are 10,000 allocations and not 70,000. A list owns its
+ * workloads. It is filled, sorted once, and from then on read by everybody who
+ * needs order: find by halving, diff by walking two lists side by side.
+ *
+ * A list is handed from the parser to the worker, which keeps it; nobody else
+ * sees it, and nothing here is shared.
+ */
+
+#include "model/workload.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define ITEMS_MIN ((size_t) 16)
+
+static size_t size_of(const char *string) {
+        return string ? strlen(string) + 1 : 0;
+}
+
+/* Copies a string to *end, which moves behind it. */
+static const char *place(char **end, const char *string) {
+        if (!string)
+                return NULL;
+
+        char *start = *end;
+        *end = stpcpy(start, string) + 1;
+        return start;
+}
+
+struct workload *workload_new(const struct workload *fields) {
+        struct workload *workload = malloc(sizeof(*workload) + size_of(fields->name) +
+                                           size_of(fields->namespace) + size_of(fields->status) +
+                                           size_of(fields->url) + size_of(fields->transport) +
+                                           size_of(fields->group) + size_of(fields->package));
+        if (!workload)
+                return NULL;
+
+        char *end = (char *) (workload + 1);
+
+        *workload = (struct workload) {
+                .name = place(&end, fields->name),
+                .namespace = place(&end, fields->namespace),
+                .status = place(&end, fields->status),
+                .url = place(&end, fields->url),
+                .transport = place(&end, fields->transport),
+                .group = place(&end, fields->group),
+                .package = place(&end, fields->package),
+                .remote = fields->remote,
+        };
+        return workload;
+}
+
+struct workload *workload_free(struct workload *workload) {
+        free(workload);
+        return NULL;
+}
+
+bool workload_is_running(const struct workload *workload) {
+        return strcmp(workload->status, "running") == 0;
+}
+
+/* strcmp(3) for strings that may be NULL, which comes first. */
+static int compare_strings(const char *a, const char *b) {
+        if (!a || !b)
+                return (a != NULL) - (b != NULL);
+
+        return strcmp(a, b);
+}
+
+int workload_compare(const struct workload *a, const struct workload *b) {
+        return compare_strings(a->namespace, b->namespace) ?: strcmp(a->name, b->name);
+}
+
+/* By all fields: 0 when a reader would see no difference. */
+static int compare_whole(const struct workload *a, const struct workload *b) {
+        int r = workload_compare(a, b);
+
+        r = r ?: compare_strings(a->status, b->status);
+        r = r ?: compare_strings(a->url, b->url);
+        r = r ?: compare_strings(a->transport, b->transport);
+        r = r ?: compare_strings(a->group, b->group);
+        r = r ?: compare_strings(a->package, b->package);
+
+        return r ?: (int) a->remote - (int) b->remote;
+}
+
+static int compare_items(const void *a, const void *b) {
+        return compare_whole(*(struct workload *const *) a, *(struct workload *const *) b);
+}
+
+static int compare_keys(const void *a, const void *b) {
+        return workload_compare(*(struct workload *const *) a, *(struct workload *const *) b);
+}
+
+struct workload_list *workload_list_new(void) {
+        return calloc(1, sizeof(struct workload_list));
+}
+
+struct workload_list *workload_list_free(struct workload_list *list) {
+        if (!list)
+                return NULL;
+
+        for (size_t i = 0; i < list->n_items; i++)
+                workload_free(list->items[i]);
+        free(list->items);
+        for (size_t i = 0; i < list->n_bad && i < BAD_ENTRIES_NAMED; i++)
+                free(list->bad[i].name);
+        free(list);
+        return NULL;
+}
+
+int workload_list_add(struct workload_list *list, struct workload *workload) {
+        _cleanup_(workload_freep) struct workload *owned = workload;
+        size_t n = list->n_items;
+
+        /* The array grows at each power of two, which is why its size needs no field. */
+        if (n == 0 || (n >= ITEMS_MIN && (n & (n - 1)) == 0)) {
+                struct workload **grown = reallocarray(list->items, n == 0 ? ITEMS_MIN : n * 2,
+                                                       sizeof(*grown));
+
+                if (!grown)
+                        return -ENOMEM;
+                list->items = grown;
+        }
+
+        list->running += workload_is_running(owned);
+        list->items[list->n_items++] = STEAL(owned);
+        return 0;
+}
+
+/*
+ * By all fields and not by the key alone, so that of several entries with one
+ * name the same one comes first in every poll, in whatever order they were sent.
+ */
+void workload_list_sort(struct workload_list *list) {
+        if (list->n_items > 1)
+                qsort(list->items, list->n_items, sizeof(*list->items), compare_items);
+}
+
+const struct workload *workload_list_find(const struct workload_list *list, const char *namespace,
+                                          const char *name) {
+        struct workload key = { .name = name, .namespace = namespace }, *keyp = &key, **found;
+
+        if (list->n_items == 0)
+                return NULL;
+
+        found = bsearch(&keyp, list->items, list->n_items, sizeof(*list->items), compare_keys);
+        return found ? *found : NULL;
+}
+
+void workload_list_replace(struct workload_list *list, size_t i, struct workload *workload) {
+        list->running -= workload_is_running(list->items[i]);
+        list->running += workload_is_running(workload);
+        workload_free(list->items[i]);
+        list->items[i] = workload;
+}
+
+size_t workload_list_diff(const struct workload_list *old, const struct workload_list *new,
+                          void (*found)(enum workload_change change, const struct workload *old,
+                                        const struct workload *new, void *user),
+                          void *user) {
+        static const struct workload_list nothing;
+        size_t i = 0, j = 0, n_found = 0;
+
+        old = old ?: &nothing;
+        new = new ?: &nothing;
+
+        while (i < old->n_items || j < new->n_items) {
+                const struct workload *a = i < old->n_items ? old->items[i] : NULL;
+                const struct workload *b = j < new->n_items ? new->items[j] : NULL;
+                int order = !a ? 1 : !b ? -1 : workload_compare(a, b);
+                bool same = order == 0 && compare_whole(a, b) == 0;
+
+                if (order < 0)
+                        found(WORKLOAD_REMOVED, a, NULL, user);
+                else if (order > 0)
+                        found(WORKLOAD_ADDED, NULL, b, user);
+                else if (!same)
+                        found(WORKLOAD_CHANGED, a, b, user);
+
+                n_found += !same;
+                i += order <= 0;
+                j += order >= 0;
+        }
+
+        return n_found;
+}
