@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * The log
+ *
+ * One per process, like the stderr that it mostly ends at, and the one module
+ * with a global: its settings are written by log_init(), before the second
+ * thread starts, and only read after that. A line is put together in a buffer of
+ * its own (log_line.c) and then leaves in one write(2), under a lock, since a
+ * pipe takes long lines in pieces. Lines for the journal leave as datagrams
+ * (log_journal.c); those that do not arrive there are written to stderr as text.
+ *
+ * Writing fails silently, there being nobody left to tell: a line is dropped when
+ * there is no memory for it, when stderr is gone (the program ignores SIGPIPE),
+ * or when a stderr that somebody made non-blocking stays full. A stderr that
+ * blocks is waited for, as every program does.
+ */
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <string.h>
+#include <time.h>
+
+#include "report/log.h"
+#include "report/log_journal.h"
+#include "report/log_line.h"
+
+/* How long, and how often for one line, a full stderr that does not block is waited for. */
+#define STALL_MSEC 100
+#define STALLS_MAX 10
+
+static struct {
+        enum log_level level;
+        enum log_format format;         /* never LOG_FORMAT_AUTO */
+        bool colour;
+} target = {
+        .level = LEVEL_INFO,
+        .format = LOG_FORMAT_TEXT,
+};
+
+static pthread_mutex_t stderr_lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* Colour is for eyes only (https://no-color.org). */
+static bool stderr_wants_colour(void) {
+        const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
+
+        if (no_color && *no_color)
+                return false;
+
+        return term && strcmp(term, "dumb") != 0 && isatty(STDERR_FILENO);
+}
+
+void log_init(enum log_level level, enum log_format format) {
+        if (format == LOG_FORMAT_AUTO)
+                format = log_journal_is_stderr() ? LOG_FORMAT_JOURNAL : LOG_FORMAT_TEXT;
+
+        target.level = level;
+        target.format = format;
+        target.colour = format != LOG_FORMAT_JSON && stderr_wants_colour();
+}
+
+bool log_enabled(enum log_level level) {
+        return level >= target.level;
+}
+
+static bool write_all(const char *data, size_t size) {
+        unsigned stalls = 0;
+
+        while (size > 0) {
+                ssize_t n = write(STDERR_FILENO, data, size);
+
+                if (n >= 0) {
+                        data += n;
+                        size -= (size_t) n;
+                } else if (errno == EAGAIN && stalls++ < STALLS_MAX)
+                        (void) poll(&(struct pollfd) { .fd = STDERR_FILENO, .events = POLLOUT }, 1,
+                                    STALL_MSEC);
+                else if (errno != EINTR)
+                        return false;
+        }
+
+        return true;
+}
+
+/* A line that was given up in its middle is ended by the next one that gets through. */
+static void write_line(const char *line, size_t size) {
+        static bool torn;
+
+        pthread_mutex_lock(&stderr_lock);
+        if (!torn || write_all("\n", 1))
+                torn = !write_all(line, size);
+        pthread_mutex_unlock(&stderr_lock);
+}
+
+static const char *colour_of(enum log_level level) {
+        switch (level) {
+        case LEVEL_DEBUG:
+                return "\033[2m";
+        case LEVEL_INFO:
+                return "";
+        case LEVEL_WARNING:
+                return "\033[33m";
+        case LEVEL_ERROR:
+                return "\033[31m";
+        case LEVEL_CRITICAL:
+                return "\033[1;31m";
+        }
+
+        return "";
+}
+
+static void log_write_stderr(enum log_level level, enum event event, const char *message,
+                             const struct log_field *fields) {
+        _cleanup_text_ struct text line = TEXT_INIT, coloured = TEXT_INIT;
+        struct timespec now = {};
+
+        /* Not the worker's clock: both threads log, and nothing waits by the time in a line. */
+        (void) clock_gettime(CLOCK_REALTIME, &now);
+
+        log_format_line(&line, target.format, level, event, message, fields,
+                        (usec_t) now.tv_sec * USEC_PER_SEC + (usec_t) now.tv_nsec / 1000);
+        if (text_error(&line) < 0)
+                return;
+
+        if (!target.colour || !*colour_of(level)) {
+                write_line(line.data, line.size);
+                return;
+        }
+
+        const char *name = log_level_name(level);
+
+        text_addf(&coloured, "%s%s\033[0m%s", colour_of(level), name, line.data + strlen(name));
+        if (text_error(&coloured) == 0)
+                write_line(coloured.data, coloured.size);
+}
+
+void log_write(enum log_level level, enum event event, const char *message,
+               const struct log_field *fields) {
+        if (!log_enabled(level))
+                return;
+
+        if (target.format == LOG_FORMAT_JOURNAL &&
+            log_journal_send(level, event, message, fields) == 0)
+                return;
+
+        log_write_stderr(level, event, message, fields);
+}

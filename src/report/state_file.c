@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Writing the state file
+ *
+ * The document is put together as text, in a buffer that is kept from write to
+ * write: a tree of 10,000 workloads would cost many times their size, at each
+ * change. It is replaced whole (file_replace()), so that a reader who opens it
+ * at any moment has all of one state.
+ *
+ * The lock is an open file description lock: it lives and dies with our
+ * descriptor, whatever ends the process, and fcntl(F_OFD_GETLK) tells it to any
+ * user who can open the lock file. That file is never removed, since a lock on a
+ * removed file would exclude nobody. A file without a lock is not written to:
+ * lock_fd is what decides.
+ *
+ * All of this belongs to the worker's thread.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/file.h"
+#include "report/state_file.h"
+
+#define PUBLIC_MODE 0644
+
+/* The folder that a path is in, made where it is missing; its parent has to be there. */
+static int make_folder(const char *path) {
+        const char *slash = strrchr(path, '/');
+        _cleanup_(freep) char *folder = NULL;
+
+        if (!slash || slash == path)
+                return 0;
+
+        folder = strndup(path, (size_t) (slash - path));
+        if (!folder)
+                return -ENOMEM;
+
+        if (mkdir(folder, 0755) < 0)
+                return errno == EEXIST ? 0 : -errno;
+
+        /* The umask is for files that are nobody else's business. */
+        return chmod(folder, 0755) < 0 ? -errno : 0;
+}
+
+static int take_lock(const char *path, int *ret_fd) {
+        struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+        _cleanup_(freep) char *lock_path = NULL;
+        _cleanup_(closep) int fd = -1;
+        struct stat st;
+
+        if (asprintf(&lock_path, "%s.lock", path) < 0) {
+                lock_path = NULL;       /* undefined after a failure */
+                return -ENOMEM;
+        }
+
+        fd = open(lock_path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY,
+                  PUBLIC_MODE);
+        if (fd < 0 || fstat(fd, &st) < 0)
+                return -errno;
+        if (!S_ISREG(st.st_mode))
+                return -EINVAL;
+
+        if (fcntl(fd, F_OFD_SETLK, &lock) < 0)
+                return errno == EAGAIN || errno == EACCES ? STATE_FILE_LOCKED : -errno;
+
+        /* Fails for a lock file that another user left writable: it is as good. */
+        (void) fchmod(fd, PUBLIC_MODE);
+
+        *ret_fd = STEAL_FD(fd);
+        return 0;
+}
+
+int state_file_open(struct state_file *file, const char *path, const char *kept_directory) {
+        int r;
+
+        *file = (struct state_file) { .lock_fd = -1 };
+
+        if (path) {
+                file->path = strdup(path);
+                if (!file->path)
+                        return -ENOMEM;
+        }
+        if (kept_directory && *kept_directory &&
+            asprintf(&file->kept_path, "%s/state.json", kept_directory) < 0) {
+                file->kept_path = NULL;
+                return -ENOMEM;
+        }
+
+        /* With a kept copy alone, that is what the lock is for. */
+        const char *locked = file->path ?: file->kept_path;
+        if (!locked)
+                return 0;
+
+        r = make_folder(locked);
+        if (r == 0)
+                r = take_lock(locked, &file->lock_fd);
+        if (r == 0)
+                state_file_beat(file);
+        return r;
+}
+
+void state_file_close(struct state_file *file) {
+        closep(&file->lock_fd);
+        free(file->path);
+        free(file->kept_path);
+        text_done(&file->document);
+        *file = (struct state_file) { .lock_fd = -1 };
+}
+
+void state_file_beat(struct state_file *file) {
+        /* One that cannot be written is one that is missed: its readers draw the conclusion. */
+        if (file->lock_fd >= 0)
+                (void) futimens(file->lock_fd, NULL);
+}
+
+int state_file_write(struct state_file *file, const struct snapshot *snapshot, bool keep) {
+        int r, kept = 0;
+
+        if (file->lock_fd < 0)
+                return 0;
+
+        text_clear(&file->document);
+        state_file_format(&file->document, snapshot);
+        r = text_error(&file->document);
+
+        /* One that fails does not keep the other from being written. */
+        if (r == 0) {
+                const struct text *document = &file->document;
+
+                if (keep && file->kept_path)
+                        kept = file_replace(file->kept_path, document->data, document->size,
+                                            PUBLIC_MODE);
+                if (file->path)
+                        r = file_replace(file->path, document->data, document->size, PUBLIC_MODE);
+        }
+        return r < 0 ? r : kept;
+}
+
+/* The separator, the key, and the value: null for what is not known. */
+
+static void add_string(struct text *text, const char *key, const char *value) {
+        text_add(text, key);
+        text_add_json(text, value && *value ? value : NULL);
+}
+
+static void add_time(struct text *text, const char *key, usec_t realtime) {
+        text_add(text, key);
+        if (realtime == 0) {
+                text_add(text, "null");
+                return;
+        }
+
+        text_add(text, "\"");
+        text_add_time(text, realtime);
+        text_add(text, "\"");
+}
+
+static void add_connection(struct text *text, const struct connection *connection) {
+        text_add(text, ",\n \"connection\": ");
+        add_string(text, "{\"state\": ", connection_state_name(connection->state));
+        add_string(text, ", \"endpoint\": ", connection->endpoint);
+        if (connection->port > 0)
+                text_addf(text, ", \"port\": %d", connection->port);
+        else
+                text_add(text, ", \"port\": null");
+        add_string(text, ", \"toolhive_version\": ", connection->version);
+        add_time(text, ", \"since\": ", connection->since);
+        text_addf(text, ",\n   \"attempt\": %u, \"max_retries\": %u", connection->attempt,
+                  connection->max_retries);
+        text_add(text, ", \"backoff_seconds\": ");
+        text_add_seconds(text, connection->backoff);
+        add_time(text, ", \"next_attempt_at\": ", connection->next_attempt_at);
+        add_string(text, ", \"last_error\": ", connection->last_error);
+        add_time(text, ", \"last_error_at\": ", connection->last_error_at);
+        text_add(text, "}");
+}
+
+static void add_poll(struct text *text, const struct poll_report *poll) {
+        add_time(text, "{\"polled_at\": ", poll->polled_at);
+        add_time(text, ", \"next_poll_at\": ", poll->next_poll_at);
+        add_string(text, ", \"problem\": ", poll->problem);
+}
+
+static void add_workload(struct text *text, const struct workload *workload) {
+        add_string(text, "{\"name\": ", workload->name);
+        add_string(text, ", \"namespace\": ", workload->namespace);
+        add_string(text, ", \"status\": ", workload->status);
+        add_string(text, ", \"url\": ", workload->url);
+        add_string(text, ", \"transport\": ", workload->transport);
+        add_string(text, ", \"group\": ", workload->group);
+        add_string(text, ", \"package\": ", workload->package);
+        text_add(text, workload->remote ? ", \"remote\": true}" : ", \"remote\": false}");
+}
+
+static void add_workloads(struct text *text, const struct snapshot *snapshot) {
+        static const struct workload_list nothing;
+        const struct workload_list *list = snapshot->workloads ?: &nothing;
+
+        text_add(text, ",\n \"workloads\": ");
+        add_poll(text, &snapshot->workloads_poll);
+        text_addf(text, ", \"total\": %zu, \"running\": %zu, \"skipped\": %zu,\n   \"items\": [",
+                  list->n_items, list->running, list->skipped);
+        for (size_t i = 0; i < list->n_items; i++) {
+                text_add(text, i == 0 ? "\n     " : ",\n     ");
+                add_workload(text, list->items[i]);
+        }
+        text_add(text, "]}");
+}
+
+/* In Kubernetes there is none: null, which is more than not to know it. */
+static void add_registry(struct text *text, const struct snapshot *snapshot) {
+        static const struct registry nothing;
+        const struct registry *registry = snapshot->registry ?: &nothing;
+
+        text_add(text, ",\n \"registry\": ");
+        if (snapshot->runtime_mode == RUNTIME_K8S) {
+                text_add(text, "null");
+                return;
+        }
+
+        add_poll(text, &snapshot->registry_poll);
+        add_string(text, ", \"last_updated\": ", registry->last_updated);
+        text_addf(text, ", \"servers\": %zu,\n   \"names\": [", registry->n_names);
+        for (size_t i = 0; i < registry->n_names; i++)
+                add_string(text, i == 0 ? "" : ", ", registry->names[i]);
+        text_add(text, "]}");
+}
+
+static void add_counters(struct text *text, const struct counters *counters) {
+        text_addf(text,
+                  ",\n \"counters\": {\"requests\": %" PRIu64 ", \"failures\": %" PRIu64
+                  ", \"reconnects\": %" PRIu64 ", \"port_changes\": %" PRIu64
+                  ", \"scans\": %" PRIu64 "}",
+                  counters->requests, counters->failures, counters->reconnects,
+                  counters->port_changes, counters->scans);
+}
+
+void state_file_format(struct text *text, const struct snapshot *snapshot) {
+        text_add(text, "{\"schema\": 1, \"version\": \"" PROJECT_VERSION "\"");
+        text_addf(text, ", \"pid\": %" PRId64, snapshot->pid);
+        add_time(text, ", \"started_at\": ", snapshot->started_at);
+        add_string(text, ", \"runtime_mode\": ", runtime_mode_name(snapshot->runtime_mode));
+        add_string(text, ", \"host\": ", snapshot->host);
+        add_connection(text, &snapshot->connection);
+        add_workloads(text, snapshot);
+        add_registry(text, snapshot);
+        add_counters(text, &snapshot->counters);
+        text_add(text, "}\n");
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * The public state file: a JSON document (schema 1) that any user may read,
+ * replaced atomically at each change; a second copy below the StateDirectory
+ * outlives restarts. A lock beside it (OFD, fcntl(2)) says that the service
+ * runs, and the lock file's time is its heartbeat.
+ */
+
+#include "model/snapshot.h"
+
+#define STATE_FILE_MAX ((size_t) 16 << 20)
+
+struct state_file {
+        char *path;                     /* NULL: none is written */
+        char *kept_path;                /* $STATE_DIRECTORY/state.json, or NULL */
+        int lock_fd;                    /* held while the service runs; -1: nothing is written */
+        struct text document;           /* reused from write to write */
+        bool broken;                    /* the caller's: the last write failed, and was told */
+};
+
+/* The positive codes of this module. */
+enum state_file_code {
+        STATE_FILE_LOCKED = 1,          /* another service holds the lock: nothing will be written */
+        STATE_FILE_FOREIGN,             /* another schema, mode or host, damaged, or too large */
+};
+
+/*
+ * Makes the folder of the path where it is missing (0755), takes the lock; with a
+ * kept copy alone, the lock beside that. path and kept_directory may be NULL. 0,
+ * STATE_FILE_LOCKED, or a negative errno (the caller logs it); in the last two
+ * cases the struct is valid, can be restored from, and writes nothing.
+ */
+int state_file_open(struct state_file *file, const char *path, const char *kept_directory);
+void state_file_close(struct state_file *file);
+
+/* Touches the lock file: the worker's heartbeat. */
+void state_file_beat(struct state_file *file);
+
+/*
+ * Writes the document, mode 0644: a new file beside it, renamed over it; with
+ * keep also the copy in the StateDirectory. Returns 0 or a negative errno.
+ */
+int state_file_write(struct state_file *file, const struct snapshot *snapshot, bool keep);
+
+/* The document alone, for tests and for --json. */
+void state_file_format(struct text *text, const struct snapshot *snapshot);
+
+/*
+ * Reads what an earlier service left: the kept copy, else the previous state
+ * file. Fills workloads, registry, their polled_at, and the endpoint and port
+ * of the connection; nothing else, and nothing at all when it fails. Trusts the
+ * file no more than an answer from the network. 0, -ENOENT, STATE_FILE_FOREIGN
+ * with a static reason in *ret_problem (mode and host are compared with those of
+ * the snapshot given), or a negative errno.
+ */
+int state_file_restore(const struct state_file *file, struct snapshot *snapshot,
+                       const char **ret_path, const char **ret_problem);

@@ -1,0 +1,754 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * The state file: the document to the letter, the lock between two services and
+ * its heartbeat, files written whatever the umask and the disk, and reading back
+ * what may be anybody's: a table of things that are wrong, and random damage.
+ */
+
+#include <check.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "base/file.h"
+#include "report/state_file.h"
+
+#define SECOND(n) ((usec_t) (1795363291 + (n)) * USEC_PER_SEC + 936 * USEC_PER_MSEC)
+
+static char folder[32];
+static char path[64], kept_folder[64], kept_path[80];
+static struct snapshot snapshot;
+static struct state_file file;
+
+static void set(char *field, size_t size, const char *value) {
+        (void) snprintf(field, size, "%s", value);
+}
+
+#define SET(field, value) set((field), sizeof(field), (value))
+
+static void add_workload(struct snapshot *to, const struct workload *fields) {
+        struct workload *workload = workload_new(fields);
+
+        ck_assert_ptr_nonnull(workload);
+        ck_assert_int_eq(workload_list_add(to->workloads, workload), 0);
+}
+
+static void fill_snapshot(struct snapshot *to) {
+        *to = (struct snapshot) {
+                .host = "localhost",
+                .pid = 4711,
+                .started_at = SECOND(0),
+                .connection = {
+                        .state = CONNECTION_CONNECTED,
+                        .since = SECOND(1),
+                        .endpoint = "http://127.0.0.1:50001",
+                        .port = 50001,
+                        .version = "v0.44.0",
+                        .max_retries = 100,
+                        .last_error = "Connection refused",
+                        .last_error_at = SECOND(2),
+                },
+                .workloads_poll = { .polled_at = SECOND(3), .next_poll_at = SECOND(63) },
+                .registry_poll = { .polled_at = SECOND(4), .problem = "ToolHive answers \"503\"" },
+                .counters = { .requests = 9, .failures = 8, .reconnects = 7, .port_changes = 6, .scans = 5 },
+        };
+
+        to->workloads = workload_list_new();
+        ck_assert_ptr_nonnull(to->workloads);
+        add_workload(to, &(struct workload) { .name = "everything", .status = "running",
+                .url = "http://127.0.0.1:17520/mcp", .transport = "streamable-http", .group = "default",
+                .package = "remote", .remote = true });
+        add_workload(to, &(struct workload) { .name = "büro", .namespace = "tools", .status = "stopped" });
+        to->workloads->skipped = 1;
+
+        to->registry = registry_new();
+        ck_assert_ptr_nonnull(to->registry);
+        to->registry->last_updated = strdup("2026-02-18T00:24:11Z");
+        ck_assert_int_eq(registry_add(to->registry, "fetch", 5), 0);
+        ck_assert_int_eq(registry_add(to->registry, "time", 4), 0);
+}
+
+static const char document[] =
+        "{\"schema\": 1, \"version\": \"" PROJECT_VERSION "\", \"pid\": 4711, "
+        "\"started_at\": \"2026-11-22T16:01:31.936Z\", \"runtime_mode\": \"docker\", \"host\": \"localhost\",\n"
+        " \"connection\": {\"state\": \"connected\", \"endpoint\": \"http://127.0.0.1:50001\", \"port\": 50001, "
+        "\"toolhive_version\": \"v0.44.0\", \"since\": \"2026-11-22T16:01:32.936Z\",\n"
+        "   \"attempt\": 0, \"max_retries\": 100, \"backoff_seconds\": 0.0, \"next_attempt_at\": null, "
+        "\"last_error\": \"Connection refused\", \"last_error_at\": \"2026-11-22T16:01:33.936Z\"},\n"
+        " \"workloads\": {\"polled_at\": \"2026-11-22T16:01:34.936Z\", "
+        "\"next_poll_at\": \"2026-11-22T16:02:34.936Z\", \"problem\": null, "
+        "\"total\": 2, \"running\": 1, \"skipped\": 1,\n"
+        "   \"items\": [\n"
+        "     {\"name\": \"everything\", \"namespace\": null, \"status\": \"running\", "
+        "\"url\": \"http://127.0.0.1:17520/mcp\", \"transport\": \"streamable-http\", "
+        "\"group\": \"default\", \"package\": \"remote\", \"remote\": true},\n"
+        "     {\"name\": \"büro\", \"namespace\": \"tools\", \"status\": \"stopped\", "
+        "\"url\": null, \"transport\": null, \"group\": null, \"package\": null, \"remote\": false}]},\n"
+        " \"registry\": {\"polled_at\": \"2026-11-22T16:01:35.936Z\", \"next_poll_at\": null, "
+        "\"problem\": \"ToolHive answers \\\"503\\\"\", \"last_updated\": \"2026-02-18T00:24:11Z\", "
+        "\"servers\": 2,\n"
+        "   \"names\": [\"fetch\", \"time\"]},\n"
+        " \"counters\": {\"requests\": 9, \"failures\": 8, \"reconnects\": 7, \"port_changes\": 6, "
+        "\"scans\": 5}}\n";
+
+static void setup(void) {
+        strcpy(folder, "/tmp/test-state-XXXXXX");
+        ck_assert_ptr_nonnull(mkdtemp(folder));
+        (void) snprintf(path, sizeof(path), "%s/run/state.json", folder);
+        (void) snprintf(kept_folder, sizeof(kept_folder), "%s/kept", folder);
+        (void) snprintf(kept_path, sizeof(kept_path), "%s/state.json", kept_folder);
+        ck_assert_int_eq(mkdir(kept_folder, 0700), 0);
+        fill_snapshot(&snapshot);
+        file = (struct state_file) { .lock_fd = -1 };
+}
+
+/* rmdir(2) fails where anything unexpected was left behind. */
+static void teardown(void) {
+        char name[96];
+
+        state_file_close(&file);
+        snapshot_done(&snapshot);
+        unlink(path);
+        (void) snprintf(name, sizeof(name), "%s.lock", path);
+        unlink(name);
+        (void) snprintf(name, sizeof(name), "%s.lock", kept_path);
+        unlink(name);
+        unlink(kept_path);
+        (void) snprintf(name, sizeof(name), "%s/run", folder);
+        ck_assert(rmdir(name) == 0 || errno == ENOENT);
+        ck_assert_int_eq(rmdir(kept_folder), 0);
+        ck_assert_int_eq(rmdir(folder), 0);
+}
+
+static void assert_file(const char *name, const char *expected) {
+        _cleanup_(freep) char *data = NULL;
+        struct stat st;
+        size_t size;
+
+        ck_assert_int_eq(stat(name, &st), 0);
+        ck_assert_uint_eq(st.st_mode & 07777, 0644);
+        ck_assert_int_eq(file_read(name, STATE_FILE_MAX, &data, &size), 0);
+        ck_assert_str_eq(data, expected);
+}
+
+/* The document. */
+
+START_TEST(format_whole) {
+        _cleanup_text_ struct text text = TEXT_INIT;
+
+        state_file_format(&text, &snapshot);
+        ck_assert_int_eq(text_error(&text), 0);
+        ck_assert_str_eq(text.data, document);
+}
+END_TEST
+
+static const char *formatted(struct text *text, const struct snapshot *of) {
+        struct json_slice value;
+        const char *problem = NULL;
+
+        text_clear(text);
+        state_file_format(text, of);
+        ck_assert_int_eq(text_error(text), 0);
+        ck_assert_msg(json_scan(text->data, text->size, &value, &problem) == 0, "%s", problem);
+        return text->data;
+}
+
+START_TEST(format_nothing_known) {
+        struct snapshot empty = { .host = "localhost", .connection = { .max_retries = 3, .attempt = 2,
+                .state = CONNECTION_RECONNECTING, .backoff = 250 * USEC_PER_MSEC, .next_attempt_at = SECOND(0) } };
+        _cleanup_text_ struct text text = TEXT_INIT;
+        const char *data = formatted(&text, &empty);
+
+        ck_assert_ptr_nonnull(strstr(data, "\"endpoint\": null, \"port\": null, \"toolhive_version\": null, "
+                                           "\"since\": null"));
+        ck_assert_ptr_nonnull(strstr(data, "\"attempt\": 2, \"max_retries\": 3, \"backoff_seconds\": 0.25, "
+                                           "\"next_attempt_at\": \"2026-11-22T16:01:31.936Z\", "
+                                           "\"last_error\": null, \"last_error_at\": null}"));
+        ck_assert_ptr_nonnull(strstr(data, "\"workloads\": {\"polled_at\": null, \"next_poll_at\": null, "
+                                           "\"problem\": null, \"total\": 0, \"running\": 0, \"skipped\": 0,\n"
+                                           "   \"items\": []}"));
+        ck_assert_ptr_nonnull(strstr(data, "\"last_updated\": null, \"servers\": 0,\n   \"names\": []}"));
+}
+END_TEST
+
+START_TEST(format_kubernetes) {
+        _cleanup_text_ struct text text = TEXT_INIT;
+        const char *data;
+
+        snapshot.runtime_mode = RUNTIME_K8S;
+        data = formatted(&text, &snapshot);
+        ck_assert_ptr_nonnull(strstr(data, "\"runtime_mode\": \"k8s\""));
+        ck_assert_ptr_nonnull(strstr(data, "\n \"registry\": null,\n"));
+}
+END_TEST
+
+START_TEST(format_hostile) {
+        _cleanup_text_ struct text text = TEXT_INIT;
+        const char *data;
+
+        SET(snapshot.connection.last_error, "x\", \"schema\": 2, \"\n\\\xff\x1b");
+        SET(snapshot.connection.version, "\xc0\xaf\xed\xa0\x80");
+        data = formatted(&text, &snapshot);
+        ck_assert_ptr_nonnull(strstr(data, "\"last_error\": \"x\\\", \\\"schema\\\": 2, \\\"\\n\\\\"));
+}
+END_TEST
+
+/* Opening, lock, writing. */
+
+START_TEST(write_and_keep) {
+        mode_t mask = umask(077);
+        char run[64];
+        struct stat st;
+
+        ck_assert_int_eq(state_file_open(&file, path, kept_folder), 0);
+        ck_assert_int_eq(state_file_write(&file, &snapshot, false), 0);
+        assert_file(path, document);
+        ck_assert_int_ne(access(kept_path, F_OK), 0);
+
+        ck_assert_int_eq(state_file_write(&file, &snapshot, true), 0);
+        umask(mask);
+        assert_file(kept_path, document);
+
+        (void) snprintf(run, sizeof(run), "%s/run", folder);
+        ck_assert_int_eq(stat(run, &st), 0);
+        ck_assert_uint_eq(st.st_mode & 07777, 0755);
+        (void) snprintf(run, sizeof(run), "%s.lock", path);
+        ck_assert_int_eq(stat(run, &st), 0);
+        ck_assert_uint_eq(st.st_mode & 07777, 0644);
+}
+END_TEST
+
+START_TEST(write_without) {
+        ck_assert_int_eq(state_file_open(&file, NULL, ""), 0);
+        ck_assert_int_eq(state_file_write(&file, &snapshot, true), 0);
+        state_file_beat(&file);
+        state_file_close(&file);
+
+        ck_assert_int_eq(state_file_open(&file, NULL, kept_folder), 0);
+        ck_assert_int_eq(state_file_write(&file, &snapshot, true), 0);
+        assert_file(kept_path, document);
+}
+END_TEST
+
+START_TEST(lock_excludes) {
+        struct snapshot restored = { .host = "localhost" };
+        struct state_file second;
+        const char *from, *problem;
+
+        ck_assert_int_eq(state_file_open(&file, path, NULL), 0);
+        ck_assert_int_eq(state_file_write(&file, &snapshot, false), 0);
+
+        ck_assert_int_eq(state_file_open(&second, path, kept_folder), STATE_FILE_LOCKED);
+        snapshot.pid = 1;
+        ck_assert_int_eq(state_file_write(&second, &snapshot, true), 0);
+        state_file_beat(&second);
+        assert_file(path, document);
+        ck_assert_int_ne(access(kept_path, F_OK), 0);
+
+        /* What the first one knows, the second may read. */
+        ck_assert_int_eq(state_file_restore(&second, &restored, &from, &problem), 0);
+        ck_assert_int_eq(restored.connection.port, 50001);
+        snapshot_done(&restored);
+        state_file_close(&second);
+
+        /* The lock goes with its holder, and the second's end does not end it. */
+        ck_assert_int_eq(state_file_open(&second, path, NULL), STATE_FILE_LOCKED);
+        state_file_close(&second);
+        state_file_close(&file);
+        ck_assert_int_eq(state_file_open(&file, path, NULL), 0);
+}
+END_TEST
+
+/* Whether the lock is held, as any user may ask with a descriptor for reading. */
+static bool is_locked(void) {
+        struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+        _cleanup_(closep) int fd = -1;
+        char name[80];
+
+        (void) snprintf(name, sizeof(name), "%s.lock", path);
+        fd = open(name, O_RDONLY | O_CLOEXEC);
+        ck_assert_int_ge(fd, 0);
+        ck_assert_int_eq(fcntl(fd, F_OFD_GETLK, &lock), 0);
+        return lock.l_type != F_UNLCK;
+}
+
+START_TEST(lock_dies_with_process) {
+        int fds[2], status;
+        char byte;
+
+        ck_assert_int_eq(pipe(fds), 0);
+        pid_t pid = fork();
+        ck_assert_int_ge(pid, 0);
+        if (pid == 0) {
+                (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
+                byte = state_file_open(&file, path, NULL) == 0 ? 'y' : 'n';
+                if (write(fds[1], &byte, 1) == 1)
+                        pause();
+                _exit(1);
+        }
+
+        ck_assert_int_eq(read(fds[0], &byte, 1), 1);
+        ck_assert_int_eq(byte, 'y');
+        ck_assert(is_locked());
+
+        ck_assert_int_eq(kill(pid, SIGKILL), 0);
+        ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+        ck_assert(!is_locked());
+        close(fds[0]);
+        close(fds[1]);
+}
+END_TEST
+
+START_TEST(heartbeat) {
+        struct timespec long_ago[2] = { { .tv_sec = 1000 }, { .tv_sec = 1000 } };
+        struct stat st;
+        char name[80];
+
+        ck_assert_int_eq(state_file_open(&file, path, NULL), 0);
+        (void) snprintf(name, sizeof(name), "%s.lock", path);
+        ck_assert_int_eq(utimensat(AT_FDCWD, name, long_ago, 0), 0);
+
+        ck_assert_int_eq(state_file_write(&file, &snapshot, false), 0);
+        ck_assert_int_eq(stat(name, &st), 0);
+        ck_assert_int_eq(st.st_mtime, 1000);
+
+        state_file_beat(&file);
+        ck_assert_int_eq(stat(name, &st), 0);
+        ck_assert_int_gt(st.st_mtime, 1000);
+}
+END_TEST
+
+START_TEST(open_fails) {
+        char name[128];
+
+        /* The folder's folder is missing: nobody asked for that to be made. */
+        (void) snprintf(name, sizeof(name), "%s/no/where/state.json", folder);
+        ck_assert_int_eq(state_file_open(&file, name, kept_folder), -ENOENT);
+        ck_assert_int_eq(state_file_write(&file, &snapshot, true), 0);
+        ck_assert_int_ne(access(kept_path, F_OK), 0);
+        state_file_close(&file);
+
+        /* A symbolic link is not locked, nor what it points to. */
+        ck_assert_int_eq(state_file_open(&file, path, NULL), 0);
+        state_file_close(&file);
+        (void) snprintf(name, sizeof(name), "%s.lock", path);
+        ck_assert_int_eq(unlink(name), 0);
+        ck_assert_int_eq(symlink("/dev/null", name), 0);
+        ck_assert_int_eq(state_file_open(&file, path, NULL), -ELOOP);
+        state_file_close(&file);
+
+        ck_assert_int_eq(unlink(name), 0);
+        ck_assert_int_eq(mkfifo(name, 0600), 0);
+        ck_assert_int_eq(state_file_open(&file, path, NULL), -EINVAL);
+}
+END_TEST
+
+/* Each of the two copies is written though the other cannot be. */
+START_TEST(write_fails) {
+        ck_assert_int_eq(state_file_open(&file, path, kept_folder), 0);
+
+        ck_assert_int_eq(rmdir(kept_folder), 0);
+        ck_assert_int_eq(state_file_write(&file, &snapshot, true), -ENOENT);
+        assert_file(path, document);
+        ck_assert_int_eq(mkdir(kept_folder, 0700), 0);
+
+        ck_assert_int_eq(unlink(path), 0);
+        ck_assert_int_eq(mkdir(path, 0700), 0);
+        ck_assert_int_eq(state_file_write(&file, &snapshot, true), -EISDIR);
+        assert_file(kept_path, document);
+        ck_assert_int_eq(rmdir(path), 0);
+
+        ck_assert_int_eq(state_file_write(&file, &snapshot, true), 0);
+        assert_file(path, document);
+}
+END_TEST
+
+/* Reading back. */
+
+static struct snapshot fresh(void) {
+        return (struct snapshot) { .host = "localhost", .connection = { .max_retries = 100 } };
+}
+
+static void put(const char *name, const char *data, size_t size) {
+        ck_assert_int_eq(file_replace(name, data, size, 0600), 0);
+}
+
+static int restore(struct snapshot *into, const char **ret_problem) {
+        const char *from = NULL;
+        int r;
+
+        *ret_problem = NULL;
+        r = state_file_restore(&file, into, &from, ret_problem);
+        if (r == STATE_FILE_FOREIGN)
+                ck_assert_ptr_nonnull(*ret_problem);
+        if (r >= 0)
+                ck_assert_ptr_nonnull(from);
+        return r;
+}
+
+static void assert_untouched(const struct snapshot *restored) {
+        ck_assert_ptr_null(restored->workloads);
+        ck_assert_ptr_null(restored->registry);
+        ck_assert_str_eq(restored->connection.endpoint, "");
+        ck_assert_int_eq(restored->connection.port, 0);
+        ck_assert_uint_eq(restored->workloads_poll.polled_at, 0);
+        ck_assert_uint_eq(restored->registry_poll.polled_at, 0);
+}
+
+START_TEST(restore_round_trip) {
+        struct snapshot restored = fresh();
+        const struct workload *workload;
+        const char *problem;
+
+        ck_assert_int_eq(state_file_open(&file, path, kept_folder), 0);
+        ck_assert_int_eq(state_file_write(&file, &snapshot, true), 0);
+        ck_assert_int_eq(restore(&restored, &problem), 0);
+
+        ck_assert_str_eq(restored.connection.endpoint, "http://127.0.0.1:50001");
+        ck_assert_int_eq(restored.connection.port, 50001);
+        ck_assert_uint_eq(restored.workloads_poll.polled_at, SECOND(3));
+        ck_assert_uint_eq(restored.registry_poll.polled_at, SECOND(4));
+        ck_assert_uint_eq(restored.workloads->n_items, 2);
+        ck_assert_uint_eq(restored.workloads->running, 1);
+        ck_assert_uint_eq(restored.workloads->skipped, 1);
+
+        workload = workload_list_find(restored.workloads, NULL, "everything");
+        ck_assert_ptr_nonnull(workload);
+        ck_assert_str_eq(workload->url, "http://127.0.0.1:17520/mcp");
+        ck_assert_str_eq(workload->transport, "streamable-http");
+        ck_assert_str_eq(workload->group, "default");
+        ck_assert_str_eq(workload->package, "remote");
+        ck_assert(workload->remote);
+        workload = workload_list_find(restored.workloads, "tools", "büro");
+        ck_assert_ptr_nonnull(workload);
+        ck_assert_str_eq(workload->status, "stopped");
+        ck_assert_ptr_null(workload->url);
+        ck_assert(!workload->remote);
+
+        ck_assert_uint_eq(restored.registry->n_names, 2);
+        ck_assert_str_eq(restored.registry->names[0], "fetch");
+        ck_assert_str_eq(restored.registry->last_updated, "2026-02-18T00:24:11Z");
+
+        /* Nothing else: the counters and the state are of a life that is over. */
+        ck_assert_int_eq(restored.connection.state, CONNECTION_CONNECTING);
+        ck_assert_str_eq(restored.connection.version, "");
+        ck_assert_str_eq(restored.connection.last_error, "");
+        ck_assert_str_eq(restored.registry_poll.problem, "");
+        ck_assert_uint_eq(restored.counters.requests, 0);
+        ck_assert_uint_eq(restored.started_at, 0);
+        ck_assert_uint_eq(restored.workloads_poll.next_poll_at, 0);
+
+        snapshot_done(&restored);
+}
+END_TEST
+
+START_TEST(restore_not_known) {
+        struct snapshot empty = fresh(), restored = fresh();
+        const char *problem;
+
+        ck_assert_int_eq(state_file_open(&file, path, NULL), 0);
+        ck_assert_int_eq(restore(&restored, &problem), -ENOENT);
+
+        /* Written before the first poll. */
+        ck_assert_int_eq(state_file_write(&file, &empty, false), 0);
+        ck_assert_int_eq(restore(&restored, &problem), 0);
+        assert_untouched(&restored);
+        state_file_close(&file);
+
+        ck_assert_int_eq(state_file_open(&file, NULL, NULL), 0);
+        ck_assert_int_eq(restore(&restored, &problem), -ENOENT);
+}
+END_TEST
+
+START_TEST(restore_kept_first) {
+        struct snapshot restored = fresh();
+        const char *problem, *from;
+
+        ck_assert_int_eq(state_file_open(&file, path, kept_folder), 0);
+        ck_assert_int_eq(state_file_write(&file, &snapshot, false), 0);
+        ck_assert_int_eq(state_file_restore(&file, &restored, &from, &problem), 0);
+        ck_assert_str_eq(from, path);
+        ck_assert_int_eq(restored.connection.port, 50001);
+
+        snapshot.connection.port = 50002;
+        ck_assert_int_eq(state_file_write(&file, &snapshot, true), 0);
+        put(path, document, sizeof(document) - 1);
+        ck_assert_int_eq(state_file_restore(&file, &restored, &from, &problem), 0);
+        ck_assert_str_eq(from, kept_path);
+        ck_assert_int_eq(restored.connection.port, 50002);
+        snapshot_done(&restored);
+}
+END_TEST
+
+START_TEST(restore_kubernetes) {
+        struct snapshot restored = fresh();
+        const char *problem;
+
+        snapshot.runtime_mode = RUNTIME_K8S;
+        ck_assert_int_eq(state_file_open(&file, path, NULL), 0);
+        ck_assert_int_eq(state_file_write(&file, &snapshot, false), 0);
+
+        ck_assert_int_eq(restore(&restored, &problem), STATE_FILE_FOREIGN);
+        ck_assert_str_eq(problem, "another runtime mode");
+        assert_untouched(&restored);
+
+        restored.runtime_mode = RUNTIME_K8S;
+        ck_assert_int_eq(restore(&restored, &problem), 0);
+        ck_assert_uint_eq(restored.workloads->n_items, 2);
+        ck_assert_ptr_null(restored.registry);
+        snapshot_done(&restored);
+}
+END_TEST
+
+/* The document with one piece of it replaced. */
+static void put_edited(const char *from, const char *to) {
+        _cleanup_text_ struct text text = TEXT_INIT;
+        const char *at = strstr(document, from);
+
+        ck_assert_msg(at, "no %s", from);
+        text_add_bytes(&text, document, (size_t) (at - document));
+        text_add(&text, to);
+        text_add(&text, at + strlen(from));
+        ck_assert_int_eq(text_error(&text), 0);
+        put(path, text.data, text.size);
+}
+
+START_TEST(restore_doubts) {
+        static const struct {
+                const char *from, *to;
+        } cases[] = {
+                { "{\"schema\": 1", "{\"schema\": 2" },
+                { "{\"schema\": 1", "{\"schema\": 0" },
+                { "{\"schema\": 1", "{\"schema\": 1.0" },
+                { "{\"schema\": 1", "{\"schema\": \"1\"" },
+                { "{\"schema\": 1", "{\"schema\": 4294967297" },
+                { "{\"schema\": 1,", "{" },
+                { "{\"schema\": 1", "{\"schema\": 1, \"schema\": 1" },
+                { "{\"schema\": 1", "{\"schema\": 1, \"\\u0073chema\": 1" },
+                { "{\"schema\": 1", "{'schema': 1" },
+                { "{\"schema\": 1", "[{\"schema\": 1" },
+                { "\"docker\"", "\"k8s\"" },
+                { "\"docker\"", "null" },
+                { "\"host\": \"localhost\"", "\"host\": \"example.org\"" },
+                { "\"host\": \"localhost\"", "\"host\": null" },
+                { "\"host\": \"localhost\"", "\"host\": [\"localhost\"]" },
+                { "\"connection\": {", "\"connection\": [{" },
+                { "\"connection\": {", "\"connection\": null, \"x\": {" },
+                { "\"endpoint\": \"http", "\"endpoint\": \"\\u001bhttp" },
+                { "\"endpoint\": \"http://127.0.0.1:50001\"", "\"endpoint\": 1" },
+                { "\"endpoint\": \"http", "\"endpoint\": \"http"
+                  "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+                  "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+                  "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" },
+                { "\"port\": 50001", "\"port\": 0" },
+                { "\"port\": 50001", "\"port\": -1" },
+                { "\"port\": 50001", "\"port\": 99999" },
+                { "\"port\": 50001", "\"port\": 50001.0" },
+                { "\"port\": 50001", "\"port\": 5e4" },
+                { "\"port\": 50001", "\"port\": \"50001\"" },
+                { "\"port\": 50001", "\"port\": true" },
+                { "\"port\": 50001", "\"port\": 50001, \"port\": 50001" },
+                { "\"polled_at\": \"2026-11-22T16:01:34.936Z\"", "\"polled_at\": 1" },
+                { "T16:01:34.936Z", "T16:01:34Z" },
+                { "2026-11-22T16:01:34.936Z", "2026-02-30T16:01:34.936Z" },
+                { "2026-11-22T16:01:34.936Z", "2026-11-22T24:01:34.936Z" },
+                { "2026-11-22T16:01:34.936Z", "2026-11-22T16:01: 4.936Z" },
+                { "2026-11-22T16:01:34.936Z", "1926-11-22T16:01:34.936Z" },
+                { "2026-11-22T16:01:34.936Z", "2026-11-22T16:01:34.936+" },
+                { "2026-11-22T16:01:34.936Z", "" },
+                { "\"total\": 2", "\"total\": 3" },
+                { "\"total\": 2", "\"total\": 20001" },
+                { "\"skipped\": 1", "\"skipped\": -1" },
+                { "\"items\": [", "\"items\": [1, " },
+                { "\"items\": [", "\"items\": [{}, " },
+                { "\"items\": [", "\"things\": [" },
+                { "\"name\": \"everything\"", "\"name\": \"\"" },
+                { "\"name\": \"everything\"", "\"name\": null" },
+                { "\"name\": \"everything\"", "\"name\": \"every\\nthing\"" },
+                { "\"name\": \"everything\"", "\"name\": \"every\\u202ething\"" },
+                { "\"name\": \"everything\"", "\"name\": \"x\", \"name\": \"everything\"" },
+                { "\"name\": \"everything\", \"namespace\": null", "\"name\": \"büro\", \"namespace\": \"tools\"" },
+                { "\"status\": \"running\"", "\"status\": null" },
+                { "\"status\": \"running\"", "\"status\": 1" },
+                { "\"url\": \"http", "\"url\": \"\\thttp" },
+                { "\"url\": \"http://127.0.0.1:17520/mcp\", ", "" },
+                { "\"remote\": true", "\"remote\": 1" },
+                { "\"remote\": true", "\"remote\": null" },
+                { "\"servers\": 2", "\"servers\": 1" },
+                { "\"names\": [", "\"names\": [1, " },
+                { "\"names\": [", "\"names\": [\"\", " },
+                { "\"names\": [", "\"names\": [\"fetch\", " },
+                { "\"names\": [\"fetch\", \"time\"]", "\"names\": {}" },
+                { "\"last_updated\": \"2026", "\"last_updated\": \"\\r2026" },
+                { "\"scans\": 5}}", "\"scans\": 5}" },
+                { "\"scans\": 5}}", "\"scans\": 5}} {}" },
+                { "\"scans\": 5}}", "\"scans\": \xff}}" },
+        };
+        struct snapshot restored = fresh();
+        const char *problem;
+
+        ck_assert_int_eq(state_file_open(&file, path, NULL), 0);
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                put_edited(cases[i].from, cases[i].to);
+                ck_assert_msg(restore(&restored, &problem) == STATE_FILE_FOREIGN, "taken: %s", cases[i].to);
+                assert_untouched(&restored);
+        }
+
+        /* And what is no doubt: members of a version to come. */
+        put_edited("{\"schema\": 1", "{\"schema\": 1, \"a_key_that_is_longer_than_any_of_ours\": [{}]");
+        ck_assert_int_eq(restore(&restored, &problem), 0);
+        ck_assert_uint_eq(restored.workloads->n_items, 2);
+        snapshot_done(&restored);
+}
+END_TEST
+
+START_TEST(restore_kinds_of_file) {
+        struct snapshot restored = fresh();
+        const char *problem;
+
+        ck_assert_int_eq(state_file_open(&file, path, NULL), 0);
+
+        put(path, "", 0);
+        ck_assert_int_eq(restore(&restored, &problem), STATE_FILE_FOREIGN);
+        put(path, "null", 4);
+        ck_assert_int_eq(restore(&restored, &problem), STATE_FILE_FOREIGN);
+
+        ck_assert_int_eq(truncate(path, (off_t) STATE_FILE_MAX + 1), 0);
+        ck_assert_int_eq(restore(&restored, &problem), STATE_FILE_FOREIGN);
+        ck_assert_str_eq(problem, "larger than 16 MiB");
+
+        /* Not waited for until somebody writes. */
+        ck_assert_int_eq(unlink(path), 0);
+        ck_assert_int_eq(mkfifo(path, 0600), 0);
+        ck_assert_int_eq(restore(&restored, &problem), STATE_FILE_FOREIGN);
+        ck_assert_str_eq(problem, "no regular file");
+        assert_untouched(&restored);
+}
+END_TEST
+
+/* Cut anywhere, it is no state file any more. */
+START_TEST(restore_cut) {
+        struct snapshot restored = fresh();
+        const char *problem;
+
+        ck_assert_int_eq(state_file_open(&file, path, NULL), 0);
+        for (size_t size = 0; size < sizeof(document) - 2; size += 7) {
+                put(path, document, size);
+                ck_assert_int_eq(restore(&restored, &problem), STATE_FILE_FOREIGN);
+                assert_untouched(&restored);
+        }
+}
+END_TEST
+
+/* Damaged anyhow, it is refused, or what it comes to can be shown: written again it is read again. */
+START_TEST(restore_damaged) {
+        unsigned seed = (unsigned) getpid(), n_taken = 0;
+        char damaged[sizeof(document)];
+
+        printf("seed %u\n", seed);
+        ck_assert_int_eq(state_file_open(&file, path, NULL), 0);
+        for (unsigned round = 0; round < 1000; round++) {
+                static const char favourites[] = "\"{}[],:\\0n\x80";
+                struct snapshot restored = fresh(), again = fresh();
+                const char *problem;
+
+                memcpy(damaged, document, sizeof(damaged));
+                for (int i = rand_r(&seed) % 3; i >= 0; i--)
+                        damaged[(size_t) rand_r(&seed) % (sizeof(document) - 1)] =
+                                rand_r(&seed) % 2 ? favourites[(size_t) rand_r(&seed) % (sizeof(favourites) - 1)]
+                                                  : (char) rand_r(&seed);
+                put(path, damaged, sizeof(damaged) - 1);
+
+                int r = restore(&restored, &problem);
+                ck_assert(r == 0 || r == STATE_FILE_FOREIGN);
+                if (r == 0) {
+                        n_taken++;
+                        ck_assert_int_eq(state_file_write(&file, &restored, false), 0);
+                        ck_assert_int_eq(restore(&again, &problem), 0);
+                } else
+                        assert_untouched(&restored);
+                snapshot_done(&restored);
+                snapshot_done(&again);
+        }
+        /* Damage to what is not read does not count: some must get through, or nothing was tested. */
+        ck_assert_uint_gt(n_taken, 0);
+        ck_assert_uint_lt(n_taken, 1000);
+}
+END_TEST
+
+/* As many as are normal, and one more than are taken. */
+START_TEST(restore_many) {
+        struct snapshot restored = fresh();
+        const char *problem;
+
+        for (unsigned i = 0; i < 9998; i++) {
+                char name[16];
+
+                (void) snprintf(name, sizeof(name), "w%u", i);
+                add_workload(&snapshot, &(struct workload) { .name = name, .status = "running" });
+        }
+        ck_assert_int_eq(state_file_open(&file, path, NULL), 0);
+        ck_assert_int_eq(state_file_write(&file, &snapshot, false), 0);
+        ck_assert_int_eq(restore(&restored, &problem), 0);
+        ck_assert_uint_eq(restored.workloads->n_items, 10000);
+        ck_assert_uint_eq(restored.workloads->running, 9999);
+        snapshot_done(&restored);
+
+        while (snapshot.workloads->n_items <= WORKLOADS_MAX) {
+                char name[16];
+
+                (void) snprintf(name, sizeof(name), "x%zu", snapshot.workloads->n_items);
+                add_workload(&snapshot, &(struct workload) { .name = name, .status = "running" });
+        }
+        restored = fresh();
+        ck_assert_int_eq(state_file_write(&file, &snapshot, false), 0);
+        ck_assert_int_eq(restore(&restored, &problem), STATE_FILE_FOREIGN);
+        assert_untouched(&restored);
+}
+END_TEST
+
+int main(void) {
+        Suite *suite = suite_create("state file");
+        TCase *writing = tcase_create("writing"), *reading = tcase_create("reading");
+        SRunner *runner;
+        int failed;
+
+        tcase_add_checked_fixture(writing, setup, teardown);
+        tcase_set_timeout(writing, 60);
+        tcase_add_test(writing, format_whole);
+        tcase_add_test(writing, format_nothing_known);
+        tcase_add_test(writing, format_kubernetes);
+        tcase_add_test(writing, format_hostile);
+        tcase_add_test(writing, write_and_keep);
+        tcase_add_test(writing, write_without);
+        tcase_add_test(writing, lock_excludes);
+        tcase_add_test(writing, lock_dies_with_process);
+        tcase_add_test(writing, heartbeat);
+        tcase_add_test(writing, open_fails);
+        tcase_add_test(writing, write_fails);
+        suite_add_tcase(suite, writing);
+
+        tcase_add_checked_fixture(reading, setup, teardown);
+        tcase_set_timeout(reading, 120);
+        tcase_add_test(reading, restore_round_trip);
+        tcase_add_test(reading, restore_not_known);
+        tcase_add_test(reading, restore_kept_first);
+        tcase_add_test(reading, restore_kubernetes);
+        tcase_add_test(reading, restore_doubts);
+        tcase_add_test(reading, restore_kinds_of_file);
+        tcase_add_test(reading, restore_cut);
+        tcase_add_test(reading, restore_damaged);
+        tcase_add_test(reading, restore_many);
+        suite_add_tcase(suite, reading);
+
+        runner = srunner_create(suite);
+        srunner_run_all(runner, CK_ENV);
+        failed = srunner_ntests_failed(runner);
+        srunner_free(runner);
+        return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
