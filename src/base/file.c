@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * Whole small files.
+ * Whole files.
  *
- * Writing goes to a new file beside the old one, under a name that nobody else
- * can have prepared, which then takes the old one's place: a reader sees all of
- * the old or all of the new. Reading trusts neither the kind nor the size that
- * the file had a moment ago: what is opened is looked at, and what is read is
- * counted.
+ * Writing goes to a new file beside the old one, which then takes the old one's
+ * place: a reader sees all of the old or all of the new. Its name is always the
+ * same, so that a writer who is killed leaves one such file at most, and the next
+ * one removes it; what is opened is none the less a file that did not exist
+ * before, whatever somebody else has prepared there.
  *
- * Any thread may call these; they keep nothing.
+ * Reading trusts neither the kind nor the size that the file had a moment ago:
+ * what is opened is looked at, and what is read is counted.
+ *
+ * Any thread may call these; they keep nothing. A path has one writer at a time:
+ * two would take each other's new file away.
  */
 
 #include "base/file.h"
@@ -22,7 +26,7 @@
 /* What a file whose size is not known (those of proc(5) say 0) is given at first. */
 #define READ_SIZE_MIN ((size_t) 4096)
 
-static int write_all(int fd, const char *data, size_t size) {
+int file_write(int fd, const char *data, size_t size) {
         while (size > 0) {
                 ssize_t written = write(fd, data, size);
 
@@ -38,31 +42,46 @@ static int write_all(int fd, const char *data, size_t size) {
         return 0;
 }
 
-/* The content and the mode of a fresh file; fchmod(2), so that no umask narrows the mode. */
-static int fill(int fd, const char *data, size_t size, mode_t mode) {
-        int r = write_all(fd, data, size);
+/* A descriptor of a new and empty file, or a negative errno. */
+static int create(const char *path) {
+        int fd;
+
+        if (unlink(path) < 0 && errno != ENOENT)
+                return -errno;
+
+        fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY, 0600);
+        return fd < 0 ? -errno : fd;
+}
+
+/* The content and the mode of a new file; fchmod(2), so that no umask narrows the mode. */
+static int complete(int fd, mode_t mode, enum file_durability durability, file_filler fill,
+                    const void *user) {
+        int r = fill(fd, user);
 
         if (r < 0)
                 return r;
         if (fchmod(fd, mode) < 0)
                 return -errno;
+        if (durability == FILE_DURABLE && fdatasync(fd) < 0)
+                return -errno;
 
         return 0;
 }
 
-int file_replace(const char *path, const char *data, size_t size, mode_t mode) {
+int file_replace_by(const char *path, mode_t mode, enum file_durability durability,
+                    file_filler fill, const void *user) {
         _cleanup_(freep) char *fresh = NULL;
 
-        if (asprintf(&fresh, "%s.XXXXXX", path) < 0) {
+        if (asprintf(&fresh, "%s.new", path) < 0) {
                 fresh = NULL;           /* undefined after a failure */
                 return -ENOMEM;
         }
 
-        int fd = mkostemp(fresh, O_CLOEXEC);
+        int fd = create(fresh);
         if (fd < 0)
-                return -errno;
+                return fd;
 
-        int r = fill(fd, data, size, mode);
+        int r = complete(fd, mode, durability, fill, user);
 
         /* NFS and quotas report a full disk as late as here. */
         if (close(fd) < 0 && r == 0)
@@ -73,6 +92,23 @@ int file_replace(const char *path, const char *data, size_t size, mode_t mode) {
                 (void) unlink(fresh);
 
         return r;
+}
+
+struct content {
+        const char *data;
+        size_t size;
+};
+
+static int write_content(int fd, const void *user) {
+        const struct content *content = user;
+
+        return file_write(fd, content->data, content->size);
+}
+
+int file_replace(const char *path, const char *data, size_t size, mode_t mode) {
+        struct content content = { data, size };
+
+        return file_replace_by(path, mode, FILE_VOLATILE, write_content, &content);
 }
 
 /*

@@ -1,12 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Whole small files, written so that a reader never sees half of one. */
+/* Whole files, written so that a reader never sees half of one. */
 
 #include "base/util.h"
 
-/* A new file in the same folder, then rename(2). No fsync: a state that a power cut loses is asked for anew. */
+enum file_durability {
+        FILE_VOLATILE,          /* a power cut may leave it empty: for what is asked for anew */
+        FILE_DURABLE,           /* on the disk before it takes the old one's place */
+};
+
+/* Writes the content by file_write(). 0 or a negative errno, after which the old file stays. */
+typedef int (*file_filler)(int fd, const void *user);
+
+/*
+ * PATH.new in the same folder, then rename(2). A path has one writer at a time:
+ * the caller sees to that. 0 or a negative errno.
+ */
+int file_replace_by(const char *path, mode_t mode, enum file_durability durability,
+                    file_filler fill, const void *user);
+/* The same with a content that is at hand, FILE_VOLATILE. */
 int file_replace(const char *path, const char *data, size_t size, mode_t mode);
+
+/* All of the data, whatever write(2) takes at once. 0 or a negative errno. */
+int file_write(int fd, const char *data, size_t size);
 
 /*
  * Reads a regular file whole, at most max bytes, NUL-terminated, no FIFO or

@@ -18,7 +18,7 @@
 
 #include "base/http_transfer.h"
 
-/* The last, which is watched: neither searches nor fresh connections shall leave a pile of them behind. */
+/* The last, which is watched: neither searches nor fresh connections shall leave a pile behind. */
 #define CONNECTIONS_KEPT 1L
 
 static int multi_errno(CURLMcode code) {
@@ -44,7 +44,8 @@ int http_new(struct waiter *waiter, struct http **ret_http) {
         if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
                 return -EIO;
         http->multi = curl_multi_init();
-        if (!http->multi || curl_multi_setopt(http->multi, CURLMOPT_MAXCONNECTS, CONNECTIONS_KEPT) != CURLM_OK) {
+        if (!http->multi ||
+            curl_multi_setopt(http->multi, CURLMOPT_MAXCONNECTS, CONNECTIONS_KEPT) != CURLM_OK) {
                 (void) curl_multi_cleanup(http->multi);
                 curl_global_cleanup();
                 return -ENOMEM;
@@ -94,9 +95,9 @@ int http_start(struct http *http, const struct http_request *request,
 static int kept_socket(CURL *easy) {
         curl_socket_t fd = CURL_SOCKET_BAD;
 
-        if (curl_easy_getinfo(easy, CURLINFO_ACTIVESOCKET, &fd) != CURLE_OK || fd == CURL_SOCKET_BAD)
+        if (curl_easy_getinfo(easy, CURLINFO_ACTIVESOCKET, &fd) != CURLE_OK)
                 return -1;
-        return fd;
+        return fd;      /* CURL_SOCKET_BAD is -1 */
 }
 
 static bool finish_transfers(struct http *http) {

@@ -25,7 +25,7 @@
 enum http_result {
         HTTP_ANSWER,            /* a whole answer: status, headers, body */
         HTTP_REFUSED,           /* ECONNREFUSED, or a connection of a port to itself */
-        HTTP_NO_CONNECTION,     /* any other failure to connect: unreachable, no socket, no permission */
+        HTTP_NO_CONNECTION,     /* any other failure to connect: unreachable, no permission */
         HTTP_NO_NAME,           /* the host name cannot be resolved */
         HTTP_TIMEOUT,           /* the time is up: resolving, connecting, or reading */
         HTTP_CUT,               /* reset, or ended before the answer was whole */
@@ -43,11 +43,10 @@ struct http_request {
         const char *header;             /* name of the one answer header to be kept, or NULL */
         usec_t timeout;                 /* for all of the request, > 0 */
         size_t body_max;                /* 0: HTTP_BODY_MAX */
-        bool fresh;                     /* not on a kept connection: where that one dies, libcurl sends again */
-        bool once;                      /* on a connection of its own, so that libcurl cannot send it twice */
-        bool close;                     /* do not keep the connection */
-        int connected_fd;               /* a connected socket to use: the transfer owns it; 0 or -1: none.
-                                           Best one whose connect(2) was called once: see http_transfer.h */
+        bool fresh;                     /* not on a kept one: if that dies, libcurl sends again */
+        bool once;                      /* on a connection of its own, so as to be sent once */
+        int connected_fd;               /* a connected socket, owned by the transfer; 0, -1: none.
+                                           Best after one connect(2) only: see http_transfer.h */
 };
 
 struct http_response {
@@ -57,8 +56,8 @@ struct http_response {
         size_t size;
         char *header_value;             /* of http_request.header, or NULL */
         bool sent;                      /* some byte of the request may have been sent */
-        usec_t retry_after;             /* Retry-After (RFC 9110, 10.2.3) from now; USEC_INFINITY: none */
-        char error[ERROR_MAX];          /* the system's or the protocol's word; "" for HTTP_ANSWER */
+        usec_t retry_after;             /* Retry-After (RFC 9110) from now; USEC_INFINITY: none */
+        char error[ERROR_MAX];          /* the system's or the protocol's word; "": HTTP_ANSWER */
 };
 
 void http_response_done(struct http_response *response);
@@ -116,8 +115,9 @@ int http_idle_socket(const struct http *http);
 struct http_address {
         char literal[48];
 };
-int http_resolve(struct http *http, const char *host, usec_t timeout, struct http_address *addresses,
-                 size_t size, size_t *ret_n, char error[static ERROR_MAX]);
+int http_resolve(struct http *http, const char *host, usec_t timeout,
+                 struct http_address *addresses, size_t size, size_t *ret_n,
+                 char error[static ERROR_MAX]);
 
 DEFINE_CLEANUP(struct http *, http_free)
 DEFINE_CLEANUP(struct http_transfer *, http_transfer_free)

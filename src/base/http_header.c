@@ -24,11 +24,12 @@
 
 static size_t refuse(struct http_transfer *transfer, enum http_abort reason) {
         transfer->aborted = reason;
-        return 0;       /* another number than the length ends the transfer; a header line is never empty */
+        return 0;       /* not the length of the line, which is never 0: ends the transfer */
 }
 
 static bool is_empty_line(const char *line, size_t length) {
-        return length > 0 && (line[0] == '\n' || (line[0] == '\r' && length > 1 && line[1] == '\n'));
+        return (length == 1 && line[0] == '\n') ||
+               (length == 2 && line[0] == '\r' && line[1] == '\n');
 }
 
 static bool is_blank(char c) {
@@ -41,7 +42,8 @@ static bool header_value(const char *line, size_t length, const char *name, cons
         size_t name_length = strlen(name);
         const char *value, *end = line + length;
 
-        if (length <= name_length || line[name_length] != ':' || !curl_strnequal(line, name, name_length))
+        if (length <= name_length || line[name_length] != ':' ||
+            !curl_strnequal(line, name, name_length))
                 return false;
 
         value = line + name_length + 1;
@@ -71,13 +73,14 @@ static usec_t parse_retry_after(const char *value, usec_t realtime) {
                 return seconds * USEC_PER_SEC;
         }
 
-        /* curl_getdate() takes bare numbers for dates too; each of HTTP's three forms begins with a day's name. */
+        /* curl_getdate() takes bare numbers, too; each of HTTP's forms begins with a day's name. */
         if (value[0] >= '0' && value[0] <= '9')
                 return USEC_INFINITY;
         date = curl_getdate(value, NULL);
         if (date < 0)
                 return USEC_INFINITY;
-        return usec_sub(usec_min((usec_t) date, UINT64_MAX / USEC_PER_SEC - 1) * USEC_PER_SEC, realtime);
+        date = usec_min(date, UINT64_MAX / USEC_PER_SEC);
+        return usec_sub((usec_t) date * USEC_PER_SEC, realtime);
 }
 
 static void keep_retry_after(struct http_transfer *transfer, const char *value, size_t length) {
@@ -87,7 +90,8 @@ static void keep_retry_after(struct http_transfer *transfer, const char *value, 
                 return;
         memcpy(copy, value, length);
         copy[length] = '\0';
-        transfer->response.retry_after = parse_retry_after(copy, waiter_realtime(transfer->http->waiter));
+        transfer->response.retry_after =
+                parse_retry_after(copy, waiter_realtime(transfer->http->waiter));
 }
 
 /* What an interim answer said is not what the final one says. */

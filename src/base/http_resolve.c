@@ -51,13 +51,15 @@ static void insert(struct collection *collection, const char *literal, bool ipv4
         collection->n_ipv4 += ipv4;
 }
 
-static curl_socket_t note_address(void *user, curlsocktype purpose _unused_, struct curl_sockaddr *address) {
+static curl_socket_t note_address(void *user, curlsocktype purpose _unused_,
+                                  struct curl_sockaddr *address) {
         struct collection *collection = user;
         char literal[sizeof(collection->addresses->literal)];
 
         collection->begun = true;
-        /* Unlike inet_ntop(3) this keeps the scope of a link-local address, which is nothing without it. */
-        if (getnameinfo(&address->addr, address->addrlen, literal, sizeof(literal), NULL, 0, NI_NUMERICHOST) == 0 &&
+        /* Unlike inet_ntop(3) this keeps the zone, without which a link-local one is nothing. */
+        if (getnameinfo(&address->addr, address->addrlen, literal, sizeof(literal), NULL, 0,
+                        NI_NUMERICHOST) == 0 &&
             !is_known(collection, literal))
                 insert(collection, literal, address->family == AF_INET);
         return CURL_SOCKET_BAD;
@@ -72,7 +74,8 @@ static int make_url(const char *host, char **ret_url) {
         if (!parts)
                 return -ENOMEM;
 
-        if (strchr(host, ':') && snprintf(bracketed, sizeof(bracketed), "[%s]", host) < (int) sizeof(bracketed))
+        if (strchr(host, ':') &&
+            snprintf(bracketed, sizeof(bracketed), "[%s]", host) < (int) sizeof(bracketed))
                 host = bracketed;
 
         code = curl_url_set(parts, CURLUPART_SCHEME, "http", 0);
@@ -91,7 +94,12 @@ static int make_url(const char *host, char **ret_url) {
 
 static int begin(struct http *http, const char *url, usec_t timeout, struct collection *collection,
                  struct http_transfer **ret_transfer) {
-        const struct http_request request = { .method = "GET", .url = url, .timeout = timeout, .once = true };
+        const struct http_request request = {
+                .method = "GET",
+                .url = url,
+                .timeout = timeout,
+                .once = true,
+        };
         _cleanup_(http_transfer_freep) struct http_transfer *transfer = NULL;
         int bad = 0, r;
 
@@ -114,7 +122,8 @@ static int begin(struct http *http, const char *url, usec_t timeout, struct coll
         return 0;
 }
 
-static int drive(struct http *http, const struct http_transfer *transfer, const struct collection *collection) {
+static int drive(struct http *http, const struct http_transfer *transfer,
+                 const struct collection *collection) {
         while (!http_finished(transfer)) {
                 usec_t turn_end = USEC_INFINITY;
                 int r;
@@ -142,8 +151,9 @@ static int fail_local(char error[static ERROR_MAX], int r) {
         return fail(error, HTTP_LOCAL, response.error);
 }
 
-int http_resolve(struct http *http, const char *host, usec_t timeout, struct http_address *addresses,
-                 size_t size, size_t *ret_n, char error[static ERROR_MAX]) {
+int http_resolve(struct http *http, const char *host, usec_t timeout,
+                 struct http_address *addresses, size_t size, size_t *ret_n,
+                 char error[static ERROR_MAX]) {
         struct collection collection = { .addresses = addresses, .size = size };
         _cleanup_(http_transfer_freep) struct http_transfer *transfer = NULL;
         char *url = NULL;

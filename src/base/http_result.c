@@ -34,13 +34,6 @@ static void say(struct http_response *response, enum http_result result, const c
         va_end(arguments);
 }
 
-/* Not strerror(3): the words must not follow the locale, since people grep for them. */
-static const char *errno_words(int error) {
-        const char *words = strerrordesc_np(error);
-
-        return words ? words : "Unknown error";
-}
-
 static void say_errno(struct http_response *response, enum http_result result, int error) {
         say(response, result, "%s", errno_words(error));
 }
@@ -90,6 +83,10 @@ static void say_not_http(struct http_response *response) {
         say(response, HTTP_NOT_HTTP, "Not HTTP");
 }
 
+static void say_cut_short(struct http_response *response) {
+        say(response, HTTP_CUT, "Answer cut short");
+}
+
 static void say_headers_too_large(struct http_transfer *transfer) {
         if (final_status(transfer))
                 say_size(&transfer->response, "Headers", HTTP_HEADERS_MAX);
@@ -103,7 +100,8 @@ static void say_timeout(struct http_transfer *transfer) {
         text_add(&words, "Timed out after ");
         text_add_seconds(&words, transfer->timeout);
         text_add(&words, " s");
-        say(&transfer->response, HTTP_TIMEOUT, "%s", text_error(&words) < 0 ? "Timed out" : words.data);
+        say(&transfer->response, HTTP_TIMEOUT, "%s",
+            text_error(&words) < 0 ? "Timed out" : words.data);
 }
 
 static void say_no_name(struct http_transfer *transfer) {
@@ -146,7 +144,7 @@ static void say_no_connection(struct http_transfer *transfer) {
                 say_errno(response, HTTP_LOCAL, error);
                 break;
         case 0:
-                /* A Unix socket whose backlog is full: libcurl takes its EAGAIN for progress and keeps no errno. */
+                /* A Unix socket's backlog is full: libcurl keeps no errno of that. */
                 say_errno(response, HTTP_NO_CONNECTION, transfer->unix_socket ? EAGAIN : ENOTCONN);
                 break;
         default:
@@ -170,7 +168,11 @@ static void say_cut(struct http_transfer *transfer) {
  * "error:0A00010B:SSL routines::wrong version number".
  */
 static void say_tls(struct http_transfer *transfer) {
-        static const char *const prefixes[] = { "SSL certificate problem: ", "SSL routines::", "SSL: " };
+        static const char *const prefixes[] = {
+                "SSL certificate problem: ",
+                "SSL routines::",
+                "SSL: ",
+        };
         struct http_response *response = &transfer->response;
         int error = transfer_errno(transfer);
 
@@ -211,16 +213,47 @@ static bool say_aborted(struct http_transfer *transfer) {
         return true;
 }
 
+static void say_no_memory(struct http_transfer *transfer) {
+        if (transfer->response.sent)
+                say_headers_too_large(transfer);
+        else
+                say_errno(&transfer->response, HTTP_LOCAL, ENOMEM);
+}
+
+static void say_not_spoken(struct http_response *response) {
+        if (response->sent)
+                say_not_http(response);
+        else
+                say(response, HTTP_LOCAL, "Not an HTTP address");
+}
+
+static bool is_tls_failure(CURLcode code) {
+        switch (code) {
+        case CURLE_SSL_CONNECT_ERROR:
+        case CURLE_SSL_CERTPROBLEM:
+        case CURLE_SSL_CIPHER:
+        case CURLE_SSL_CACERT_BADFILE:
+        case CURLE_SSL_ISSUER_ERROR:
+        case CURLE_SSL_INVALIDCERTSTATUS:
+        case CURLE_SSL_ENGINE_NOTFOUND:
+        case CURLE_SSL_ENGINE_SETFAILED:
+        case CURLE_SSL_ENGINE_INITFAILED:
+        case CURLE_PEER_FAILED_VERIFICATION:
+                return true;
+        default:
+                return false;
+        }
+}
+
 static void judge_code(struct http_transfer *transfer, CURLcode code) {
         struct http_response *response = &transfer->response;
-        bool connected = response->sent;
 
         switch (code) {
         case CURLE_OK:
                 if (transfer->headers_complete)
                         response->result = HTTP_ANSWER;
                 else
-                        say(response, HTTP_CUT, "Answer cut short");
+                        say_cut_short(response);
                 break;
         case CURLE_COULDNT_CONNECT:
                 say_no_connection(transfer);
@@ -235,7 +268,7 @@ static void judge_code(struct http_transfer *transfer, CURLcode code) {
                 say(response, HTTP_CUT, "Connection closed before the answer");
                 break;
         case CURLE_PARTIAL_FILE:
-                say(response, HTTP_CUT, "Answer cut short");
+                say_cut_short(response);
                 break;
         case CURLE_SEND_ERROR:
         case CURLE_RECV_ERROR:
@@ -245,37 +278,22 @@ static void judge_code(struct http_transfer *transfer, CURLcode code) {
                 say_size(response, "Body", transfer->body_max);
                 break;
         case CURLE_OUT_OF_MEMORY:
-                if (connected)
-                        say_headers_too_large(transfer);
-                else
-                        say_errno(response, HTTP_LOCAL, ENOMEM);
+                say_no_memory(transfer);
                 break;
         case CURLE_UNSUPPORTED_PROTOCOL:
         case CURLE_URL_MALFORMAT:
-                if (connected)
-                        say_not_http(response);
-                else
-                        say(response, HTTP_LOCAL, "Not an HTTP address");
+                say_not_spoken(response);
                 break;
         case CURLE_WEIRD_SERVER_REPLY:
         case CURLE_BAD_CONTENT_ENCODING:
                 say_not_http(response);
                 break;
-        case CURLE_SSL_CONNECT_ERROR:
-        case CURLE_SSL_CERTPROBLEM:
-        case CURLE_SSL_CIPHER:
-        case CURLE_SSL_CACERT_BADFILE:
-        case CURLE_SSL_ISSUER_ERROR:
-        case CURLE_SSL_INVALIDCERTSTATUS:
-        case CURLE_SSL_ENGINE_NOTFOUND:
-        case CURLE_SSL_ENGINE_SETFAILED:
-        case CURLE_SSL_ENGINE_INITFAILED:
-        case CURLE_PEER_FAILED_VERIFICATION:
-                say_tls(transfer);
-                break;
         default:
-                say(response, connected ? HTTP_CUT : HTTP_NO_CONNECTION, "Transfer failed (libcurl code %d)",
-                    (int) code);
+                if (is_tls_failure(code))
+                        say_tls(transfer);
+                else
+                        say(response, response->sent ? HTTP_CUT : HTTP_NO_CONNECTION,
+                            "Transfer failed (libcurl code %d)", (int) code);
         }
 }
 

@@ -28,9 +28,10 @@ static int body_reserve(struct http_transfer *transfer, size_t more) {
         if (wanted <= transfer->body_allocated)
                 return 0;
 
-        /* What is announced and never comes costs address space only: untouched pages are no memory. */
+        /* What is announced and never comes costs address space: untouched pages are no memory. */
         (void) curl_easy_getinfo(transfer->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &announced);
-        if (announced > 0 && (size_t) announced <= transfer->body_max && (size_t) announced >= allocated)
+        if (announced > 0 && (size_t) announced <= transfer->body_max &&
+            (size_t) announced >= allocated)
                 allocated = (size_t) announced + 1;
         if (allocated < BODY_ALLOCATED_MIN)
                 allocated = BODY_ALLOCATED_MIN;
@@ -71,11 +72,13 @@ static size_t body_received(char *data, size_t size, size_t n, void *user) {
  * of the ephemeral range, in which ToolHive's ports lie, can by chance connect
  * the socket to itself: both ends are the same then, and the port is closed.
  */
-static int about_to_send(void *user, char *peer_address, char *own_address, int peer_port, int own_port) {
+static int about_to_send(void *user, char *peer_address, char *own_address, int peer_port,
+                         int own_port) {
         struct http_transfer *transfer = user;
         long stale_errno = 0;
 
-        if (!transfer->unix_socket && peer_port == own_port && strcmp(peer_address, own_address) == 0) {
+        if (!transfer->unix_socket && peer_port == own_port &&
+            strcmp(peer_address, own_address) == 0) {
                 transfer->aborted = ABORT_SELF;
                 return CURL_PREREQFUNC_ABORT;
         }
@@ -86,8 +89,9 @@ static int about_to_send(void *user, char *peer_address, char *own_address, int 
         return CURL_PREREQFUNC_OK;
 }
 
-/* Not libcurl's own way, which tells no errno (a lack of descriptors, say), and forgets SOCK_CLOEXEC. */
-static curl_socket_t open_socket(void *user, curlsocktype purpose _unused_, struct curl_sockaddr *address) {
+/* Not left to libcurl, which tells no errno (no descriptor left, say) and sets no SOCK_CLOEXEC. */
+static curl_socket_t open_socket(void *user, curlsocktype purpose _unused_,
+                                 struct curl_sockaddr *address) {
         struct http_transfer *transfer = user;
         int fd;
 
@@ -133,10 +137,12 @@ static int set_headers(struct http_transfer *transfer, const struct http_request
                 if (r < 0)
                         return r;
         }
-        return curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, transfer->headers) ? -ENOMEM : 0;
+        if (curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, transfer->headers) != CURLE_OK)
+                return -ENOMEM;
+        return 0;
 }
 
-/* What is sent, and where to. The only ways to fail are a lack of memory and, much the same, a huge string. */
+/* What is sent, and where to. Fails for want of memory, or, much the same, with a huge string. */
 static int set_request(struct http_transfer *transfer, const struct http_request *request) {
         CURL *easy = transfer->easy;
         int bad = 0;
@@ -170,7 +176,9 @@ static int set_limits(struct http_transfer *transfer) {
         bad |= curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
         bad |= curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
         bad |= curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-        /* Leaves a resolver thread that hangs behind, where libcurl would wait for it by default. */
+        /* It keeps an entry for each literal and port too: megabytes after a search among open ports. */
+        bad |= curl_easy_setopt(easy, CURLOPT_DNS_CACHE_TIMEOUT, 0L);
+        /* Leaves a resolver thread behind that hangs, where libcurl by default waits for it. */
         bad |= curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
         return bad ? -ENOMEM : 0;
 }
@@ -204,7 +212,7 @@ static int set_connection(struct http_transfer *transfer, const struct http_requ
         int bad = 0;
 
         bad |= curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, (long) fresh);
-        bad |= curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, (long) (request->once || request->close));
+        bad |= curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, (long) request->once);
         return bad ? -ENOMEM : 0;
 }
 

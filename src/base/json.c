@@ -144,10 +144,6 @@ int json_get_object(struct json_object *object, const char *key, struct json_obj
         return get_member(object, key, json_type_object, ret_object);
 }
 
-int json_get_array(struct json_object *object, const char *key, struct json_object **ret_array) {
-        return get_member(object, key, json_type_array, ret_array);
-}
-
 bool json_is_clean_name(const char *string, size_t max) {
         size_t size = 0;
 

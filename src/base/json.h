@@ -84,7 +84,6 @@ int json_get_int(struct json_object *object, const char *key, int64_t min, int64
                  int64_t *ret_int);
 int json_get_bool(struct json_object *object, const char *key, bool *ret_bool);
 int json_get_object(struct json_object *object, const char *key, struct json_object **ret_object);
-int json_get_array(struct json_object *object, const char *key, struct json_object **ret_array);
 
 /*
  * Whether a name from outside is fit to be shown: 1 to max bytes of UTF-8 without

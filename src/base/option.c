@@ -21,6 +21,7 @@
 #include <string.h>
 
 #include "base/option_table.h"
+#include "base/utf8.h"
 
 /* As much of a bad value as is shown, in bytes. */
 #define SHOWN_SIZE_MAX ((size_t) 100)
@@ -38,14 +39,7 @@ struct reader {
 /* In quotes, whatever it is, so that an empty value can be seen, and where a long one ends. */
 static void add_quoted(struct text *text, const char *value, size_t size) {
         _cleanup_text_ struct text cut = TEXT_INIT, escaped = TEXT_INIT;
-        size_t shown = size;
-
-        if (size > SHOWN_SIZE_MAX) {
-                /* back to the first byte of the character that the limit falls into */
-                shown = SHOWN_SIZE_MAX;
-                while (shown > SHOWN_SIZE_MAX - 3 && ((unsigned char) value[shown] & 0xC0) == 0x80)
-                        shown--;
-        }
+        size_t shown = size > SHOWN_SIZE_MAX ? utf8_cut(value, SHOWN_SIZE_MAX) : size;
 
         text_add_bytes(&cut, value, shown);
         if (shown < size)

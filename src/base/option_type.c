@@ -14,6 +14,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/ascii.h"
 #include "base/option_table.h"
 
 #define MILLION 1000000
@@ -24,22 +25,9 @@ static_assert(sizeof(enum runtime_mode) == sizeof(unsigned), "keywords are store
 static_assert(sizeof(enum log_level) == sizeof(unsigned), "keywords are stored as unsigned");
 static_assert(sizeof(enum log_format) == sizeof(unsigned), "keywords are stored as unsigned");
 
-/* Letters of ASCII only: in a Turkish locale strcasecmp(3) may find that "INFO" is not "info". */
-static bool equals_any_case(const char *a, const char *b) {
-        for (;; a++, b++) {
-                char x = *a >= 'A' && *a <= 'Z' ? (char) (*a - 'A' + 'a') : *a;
-                char y = *b >= 'A' && *b <= 'Z' ? (char) (*b - 'A' + 'a') : *b;
-
-                if (x != y)
-                        return false;
-                if (!x)
-                        return true;
-        }
-}
-
 static int keyword_parse(const struct option_row *row, const char *value, void *field) {
         for (unsigned i = 0; row->keywords[i]; i++)
-                if (equals_any_case(value, row->keywords[i])) {
+                if (ascii_equal_any_case(value, row->keywords[i], SIZE_MAX)) {
                         memcpy(field, &i, sizeof(i));
                         return 0;
                 }
@@ -72,7 +60,7 @@ static int boolean_parse(const struct option_row *row _unused_, const char *valu
         static const char *const words[] = { "false", "true", "no", "yes", "off", "on", "0", "1" };
 
         for (size_t i = 0; i < ELEMENTSOF(words); i++)
-                if (equals_any_case(value, words[i])) {
+                if (ascii_equal_any_case(value, words[i], SIZE_MAX)) {
                         *(bool *) field = i % 2;
                         return 0;
                 }

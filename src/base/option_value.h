@@ -28,7 +28,7 @@ int value_parse_decimal(const char *value, uint64_t max, uint64_t *ret_millionth
  */
 int value_parse_host(const char *value, char **ret_host);
 
-/* http://HOST[:PORT], https://HOST[:PORT], both with or without a slash behind, or unix:///PATH. */
+/* What is an endpoint: see url_parse_endpoint(). */
 bool value_is_api_url(const char *value);
 
 /* http:// or https://, HOST[:PORT], then nothing or a path; no user, query or fragment. */

@@ -7,6 +7,8 @@
 
 #include "base/utf8.h"
 
+#include <string.h>
+
 size_t utf8_decode(const char *bytes, size_t size, uint32_t *ret_code) {
         const unsigned char *s = (const unsigned char *) bytes;
         size_t length;
@@ -46,6 +48,17 @@ size_t utf8_decode(const char *bytes, size_t size, uint32_t *ret_code) {
 
         *ret_code = code;
         return length;
+}
+
+size_t utf8_cut(const char *string, size_t max) {
+        size_t size = strnlen(string, max);
+
+        /* Back to the first byte of the character that the limit falls into: at most three. */
+        for (unsigned i = 0; i < 3 && size > 0; i++, size--)
+                if (((unsigned char) string[size] & 0xC0) != 0x80)
+                        break;
+
+        return size;
 }
 
 bool utf8_is_dangerous(uint32_t code) {

@@ -14,6 +14,12 @@
 size_t utf8_decode(const char *bytes, size_t size, uint32_t *ret_code);
 
 /*
+ * How many bytes of a string are shown where at most max may be: never a part of
+ * a character. Nothing behind max + 1 bytes is read.
+ */
+size_t utf8_cut(const char *string, size_t max);
+
+/*
  * Whether a character is never shown as it is: terminals obey the control
  * characters of both sets, viewers break lines at the separators, and the others
  * are invisible and reorder or hide the text around them.

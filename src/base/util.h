@@ -13,6 +13,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 /* Every time in the program: microseconds. */
@@ -63,6 +64,11 @@ static inline void closep(int *fd) {
 
 DEFINE_CLEANUP(FILE *, fclose)
 DEFINE_CLEANUP(DIR *, closedir)
+
+/* Unlike strerror(3) safe in any thread, and in no language but one: people grep for the words. */
+static inline const char *errno_words(int error) {
+        return strerrordesc_np(error) ?: "Unknown error";
+}
 
 static inline usec_t usec_min(usec_t a, usec_t b) {
         return a < b ? a : b;

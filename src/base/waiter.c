@@ -40,7 +40,7 @@ static usec_t real_realtime(struct waiter *waiter _unused_) {
 }
 
 static int arm_timer(int timer_fd, usec_t deadline) {
-        /* The caller has seen that the deadline lies ahead, so it_value is never 0, which would disarm. */
+        /* The deadline is known to lie ahead, so it_value is never 0, which would disarm. */
         struct itimerspec spec = {
                 .it_value = {
                         .tv_sec = deadline / USEC_PER_SEC,
@@ -145,7 +145,7 @@ void waiter_done(struct waiter *waiter) {
 static void post(int fd) {
         int saved = errno;
 
-        /* Fails only where the counter is at its end (EAGAIN), and then the descriptor is readable anyway. */
+        /* Fails only with the counter at its end (EAGAIN): the descriptor is readable anyway. */
         (void) !write(fd, &(uint64_t) { 1 }, sizeof(uint64_t));
         errno = saved;
 }

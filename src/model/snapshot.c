@@ -152,7 +152,10 @@ static void add_reconnecting(struct text *text, const struct snapshot *snapshot)
         if (connection->next_attempt_at > 0) {
                 text_addf(text, "attempt %u of %u, next try at ", attempt, max);
                 add_local_time(text, connection->next_attempt_at);
-        } else if (attempt < max)
+        } else if (connection->backoff > 0)
+                /* Not waiting yet: the search that follows the failure goes on. */
+                text_addf(text, "attempt %u of %u, looking for it", attempt, max);
+        else if (attempt < max)
                 text_addf(text, "attempt %u of %u under way", attempt + 1, max);
         else
                 text_addf(text, "attempt %u of %u failed, last retry under way", attempt, max);

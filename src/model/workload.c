@@ -65,6 +65,11 @@ bool workload_is_running(const struct workload *workload) {
         return strcmp(workload->status, "running") == 0;
 }
 
+bool workload_name_is_valid(const char *name) {
+        return json_is_clean_name(name, WORKLOAD_NAME_MAX) && strcmp(name, ".") != 0 &&
+               strcmp(name, "..") != 0;
+}
+
 /* strcmp(3) for strings that may be NULL, which comes first. */
 static int compare_strings(const char *a, const char *b) {
         if (!a || !b)

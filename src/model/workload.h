@@ -36,7 +36,7 @@ struct workload_list {
         size_t n_items;
         size_t running;                 /* of items */
         size_t skipped;                 /* left out by name or group */
-        struct bad_entry bad[BAD_ENTRIES_NAMED];
+        struct bad_entry bad[BAD_ENTRIES_NAMED];        /* the first by name and problem */
         size_t n_bad;                   /* all of them, also those beyond the named ones */
 };
 
@@ -49,6 +49,8 @@ struct workload_filter {
 struct workload *workload_new(const struct workload *fields);  /* copies the strings; NULL: no memory */
 struct workload *workload_free(struct workload *workload);
 bool workload_is_running(const struct workload *workload);
+/* Short and harmless to show, and no "." or "..", which in the path of a request is not a name. */
+bool workload_name_is_valid(const char *name);
 /* By namespace, then name, as in the list. */
 int workload_compare(const struct workload *a, const struct workload *b);
 
@@ -84,15 +86,6 @@ size_t workload_list_diff(const struct workload_list *old, const struct workload
                           void (*found)(enum workload_change change, const struct workload *old,
                                         const struct workload *new, void *user),
                           void *user);
-
-/* The details of one workload, as the API answers them; confidential parts are not kept. */
-struct workload_details {
-        char *name, *url, *image, *transport, *group;          /* NULL when absent */
-};
-/* 0, JSON_BAD with a reason, -ENOMEM. */
-int workload_details_parse(const char *body, size_t size, struct workload_details *ret_details,
-                           const char **ret_problem);
-void workload_details_done(struct workload_details *details);
 
 DEFINE_CLEANUP(struct workload *, workload_free)
 DEFINE_CLEANUP(struct workload_list *, workload_list_free)

@@ -121,6 +121,8 @@ static int take_entry(struct json_slice entry, const struct workload_filter *fil
                 return r;
         if (!fields.name)
                 return bad("no name", ret_problem);
+        if (!workload_name_is_valid(fields.name))
+                return bad(name.problem, ret_problem);
 
         /* Before the rest is looked at: what is left out on request is not complained of. */
         if (filter && filter->skipped_workloads && contains(filter->skipped_workloads, fields.name))
@@ -136,18 +138,31 @@ static int take_entry(struct json_slice entry, const struct workload_filter *fil
         return *ret_workload ? 0 : -ENOMEM;
 }
 
-/* Remembers an entry that was not taken; name is NULL where it has none that can be shown. */
+/*
+ * Remembers an entry that was not taken; name is NULL where it has none that can
+ * be shown. Those that are kept are the first by name and problem, so that two
+ * polls name the same ones, in whatever order the entries were sent.
+ */
 static int add_bad(struct workload_list *list, const char *name, size_t index,
                    const char *problem) {
-        if (list->n_bad < BAD_ENTRIES_NAMED) {
-                struct bad_entry *bad = &list->bad[list->n_bad];
-                char number[32];
+        size_t n = list->n_bad < BAD_ENTRIES_NAMED ? list->n_bad : BAD_ENTRIES_NAMED, i = n;
+        struct bad_entry *bad = list->bad;
+        char number[32];
 
-                (void) snprintf(number, sizeof(number), "#%zu", index);
-                bad->name = strdup(name ?: number);
-                if (!bad->name)
+        (void) snprintf(number, sizeof(number), "#%zu", index);
+        name = name ?: number;
+        while (i > 0 && (strcmp(name, bad[i - 1].name) ?: strcmp(problem, bad[i - 1].problem)) < 0)
+                i--;
+
+        if (i < BAD_ENTRIES_NAMED) {
+                char *copy = strdup(name);
+
+                if (!copy)
                         return -ENOMEM;
-                bad->problem = problem;
+                if (n == BAD_ENTRIES_NAMED)
+                        free(bad[--n].name);
+                memmove(bad + i + 1, bad + i, (n - i) * sizeof(*bad));
+                bad[i] = (struct bad_entry) { .name = copy, .problem = problem };
         }
 
         list->n_bad++;
@@ -269,55 +284,4 @@ int workload_list_parse(const char *body, size_t size, const struct workload_fil
 
         *ret_list = STEAL(list);
         return 0;
-}
-
-/* A copy of a string that may be NULL; false when there is no memory. */
-static bool copy(const char *string, char **ret_copy) {
-        *ret_copy = string ? strdup(string) : NULL;
-        return *ret_copy || !string;
-}
-
-int workload_details_parse(const char *body, size_t size, struct workload_details *ret_details,
-                           const char **ret_problem) {
-        _cleanup_(workload_details_done) struct workload_details details = {};
-        _cleanup_(json_object_putp) struct json_object *object = NULL;
-        const char *name, *url, *image, *transport, *group;
-        const struct string_field fields[] = {
-                { "name", WORKLOAD_NAME_MAX, "invalid name", &name },
-                { "url", URL_MAX, "invalid url", &url },
-                { "image", PACKAGE_MAX, "invalid image", &image },
-                { "transport", WORD_MAX, "invalid transport", &transport },
-                { "group", WORKLOAD_NAME_MAX, "invalid group", &group },
-        };
-        struct json_slice document;
-
-        int r = json_scan(body, size, &document, ret_problem);
-        if (r != 0)
-                return r;
-        if (json_type_of(document) != '{')
-                return refuse("not a JSON object", ret_problem);
-
-        r = json_parse(document, &object, ret_problem);
-        if (r != 0)
-                return r;
-
-        if (take_strings(object, fields, ELEMENTSOF(fields), ret_problem) != 0)
-                return JSON_BAD;
-        if (!copy(name, &details.name) || !copy(url, &details.url) ||
-            !copy(image, &details.image) || !copy(transport, &details.transport) ||
-            !copy(group, &details.group))
-                return -ENOMEM;
-
-        *ret_details = details;
-        details = (struct workload_details) {};
-        return 0;
-}
-
-void workload_details_done(struct workload_details *details) {
-        free(details->name);
-        free(details->url);
-        free(details->image);
-        free(details->transport);
-        free(details->group);
-        *details = (struct workload_details) {};
 }

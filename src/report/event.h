@@ -36,6 +36,7 @@
         EVENT(REGISTRY_CHANGED,     "89a9fae417ee492b99cc87db37d89082")                 \
         /* the service */                                                               \
         EVENT(STARTED,              "d3735cb073f84ba7b898fcd7164f59cb")                 \
+        EVENT(INTERNAL_FAILURE,     "ecde9398ac1846f68cfec97d0a9b7b95")                 \
         EVENT(STOPPED,              "7bfe3b33f7de4586bd54047378e687ea")                 \
         EVENT(RELOADED,             "ba93148e6cc14b34b1cce7d230053a34")                 \
         EVENT(STATE_IGNORED,        "c584b8ce1b3b4f67a94c4c285fbfe391")                 \

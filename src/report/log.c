@@ -139,6 +139,9 @@ void log_write(enum log_level level, enum event event, const char *message,
                const struct log_field *fields) {
         if (!log_enabled(level))
                 return;
+        /* What happens at every poll is nobody's event, whatever it would be with news in it. */
+        if (level == LEVEL_DEBUG)
+                event = EVENT_NONE;
 
         if (target.format == LOG_FORMAT_JOURNAL &&
             log_journal_send(level, event, message, fields) == 0)

@@ -54,7 +54,7 @@ void log_write(enum log_level level, enum event event, const char *message,
         log_write((level), (event), (message),                                                  \
                   (const struct log_field[]){ __VA_ARGS__ __VA_OPT__(,) { .type = LOG_FIELD_END } })
 
-/* Lines below INFO have no event of their own. */
+/* Lines below INFO have no event of their own: log_write() drops what is given for one. */
 #define log_debug(message, ...) log_event(LEVEL_DEBUG, EVENT_NONE, (message)__VA_OPT__(,) __VA_ARGS__)
 
 /* The pure part, for tests: the line of the given format (TEXT without colour, or JSON), with its newline. */

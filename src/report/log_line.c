@@ -12,6 +12,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/utf8.h"
 #include "report/log_line.h"
 
 /* Levels are padded to the longest of them, so that messages stand below each other. */
@@ -35,17 +36,7 @@ const char *log_level_name(enum log_level level) {
 }
 
 size_t log_value_size(const char *value) {
-        size_t size = strnlen(value, LOG_VALUE_MAX + 1);
-
-        if (size <= LOG_VALUE_MAX)
-                return size;
-
-        /* Back to the first byte of the character that the limit falls into: at most three. */
-        size = LOG_VALUE_MAX;
-        for (unsigned i = 0; i < 3 && ((unsigned char) value[size] & 0xC0) == 0x80; i++)
-                size--;
-
-        return size;
+        return utf8_cut(value, LOG_VALUE_MAX);
 }
 
 static void add_string(struct text *text, const char *value,

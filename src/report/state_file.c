@@ -3,9 +3,10 @@
 /*
  * Writing the state file
  *
- * The document is put together as text, in a buffer that is kept from write to
- * write: a tree of 10,000 workloads would cost many times their size, at each
- * change. It is replaced whole (file_replace()), so that a reader who opens it
+ * The document is put together as text, piece by piece, and goes through a small
+ * buffer into the new file: a tree of 10,000 workloads would cost many times their
+ * size, at each change, and even their text would be megabytes that nobody else
+ * can use. It is replaced whole (file_replace_by()), so that a reader who opens it
  * at any moment has all of one state.
  *
  * The lock is an open file description lock: it lives and dies with our
@@ -27,6 +28,8 @@
 #include "report/state_file.h"
 
 #define PUBLIC_MODE 0644
+/* From this size on the text is worth a write(2); one workload more fits in any case. */
+#define STREAM_SIZE ((size_t) 32 << 10)
 
 /* The folder that a path is in, made where it is missing; its parent has to be there. */
 static int make_folder(const char *path) {
@@ -75,6 +78,17 @@ static int take_lock(const char *path, int *ret_fd) {
         return 0;
 }
 
+/* The lock beside one of the two files, in a folder that is made where it is missing. */
+static int lock_for(struct state_file *file, const char *path) {
+        int r = make_folder(path);
+
+        if (r == 0)
+                r = take_lock(path, &file->lock_fd);
+        if (r == 0)
+                state_file_beat(file);
+        return r;
+}
+
 int state_file_open(struct state_file *file, const char *path, const char *kept_directory) {
         int r;
 
@@ -91,16 +105,16 @@ int state_file_open(struct state_file *file, const char *path, const char *kept_
                 return -ENOMEM;
         }
 
-        /* With a kept copy alone, that is what the lock is for. */
-        const char *locked = file->path ?: file->kept_path;
-        if (!locked)
-                return 0;
+        r = file->path ? lock_for(file, file->path) : 0;
+        if (r < 0)
+                file->kept_only = true;
 
-        r = make_folder(locked);
-        if (r == 0)
-                r = take_lock(locked, &file->lock_fd);
-        if (r == 0)
-                state_file_beat(file);
+        /* With a kept copy alone, that is what the lock is for. */
+        if (file->kept_path && (!file->path || file->kept_only)) {
+                int kept = lock_for(file, file->kept_path);
+
+                r = r < 0 ? r : kept;
+        }
         return r;
 }
 
@@ -108,7 +122,6 @@ void state_file_close(struct state_file *file) {
         closep(&file->lock_fd);
         free(file->path);
         free(file->kept_path);
-        text_done(&file->document);
         *file = (struct state_file) { .lock_fd = -1 };
 }
 
@@ -118,27 +131,35 @@ void state_file_beat(struct state_file *file) {
                 (void) futimens(file->lock_fd, NULL);
 }
 
-int state_file_write(struct state_file *file, const struct snapshot *snapshot, bool keep) {
-        int r, kept = 0;
+/* Where the document goes: into the text, and where there is a file through that into the file. */
+struct stream {
+        struct text *text;
+        int fd;                         /* -1: all of it stays in the text */
+        size_t size;                    /* of what is in the file */
+        int error;                      /* the first; nothing more is written after it */
+};
 
-        if (file->lock_fd < 0)
-                return 0;
+static int stream_write(struct stream *stream) {
+        const struct text *text = stream->text;
+        int r = text_error(text);
 
-        text_clear(&file->document);
-        state_file_format(&file->document, snapshot);
-        r = text_error(&file->document);
+        if (r < 0)
+                return r;
+        if (text->size > STATE_FILE_MAX - stream->size)
+                return -EFBIG;
 
-        /* One that fails does not keep the other from being written. */
-        if (r == 0) {
-                const struct text *document = &file->document;
+        stream->size += text->size;
+        return file_write(stream->fd, text->data, text->size);
+}
 
-                if (keep && file->kept_path)
-                        kept = file_replace(file->kept_path, document->data, document->size,
-                                            PUBLIC_MODE);
-                if (file->path)
-                        r = file_replace(file->path, document->data, document->size, PUBLIC_MODE);
-        }
-        return r < 0 ? r : kept;
+/* Between two pieces: hands on what there is, once it has that size. */
+static void stream_flush(struct stream *stream, size_t size) {
+        if (stream->fd < 0 || stream->text->size < size)
+                return;
+
+        if (stream->error == 0)
+                stream->error = stream_write(stream);
+        text_clear(stream->text);
 }
 
 /* The separator, the key, and the value: null for what is not known. */
@@ -197,9 +218,10 @@ static void add_workload(struct text *text, const struct workload *workload) {
         text_add(text, workload->remote ? ", \"remote\": true}" : ", \"remote\": false}");
 }
 
-static void add_workloads(struct text *text, const struct snapshot *snapshot) {
+static void add_workloads(struct stream *stream, const struct snapshot *snapshot) {
         static const struct workload_list nothing;
         const struct workload_list *list = snapshot->workloads ?: &nothing;
+        struct text *text = stream->text;
 
         text_add(text, ",\n \"workloads\": ");
         add_poll(text, &snapshot->workloads_poll);
@@ -208,14 +230,16 @@ static void add_workloads(struct text *text, const struct snapshot *snapshot) {
         for (size_t i = 0; i < list->n_items; i++) {
                 text_add(text, i == 0 ? "\n     " : ",\n     ");
                 add_workload(text, list->items[i]);
+                stream_flush(stream, STREAM_SIZE);
         }
         text_add(text, "]}");
 }
 
 /* In Kubernetes there is none: null, which is more than not to know it. */
-static void add_registry(struct text *text, const struct snapshot *snapshot) {
+static void add_registry(struct stream *stream, const struct snapshot *snapshot) {
         static const struct registry nothing;
         const struct registry *registry = snapshot->registry ?: &nothing;
+        struct text *text = stream->text;
 
         text_add(text, ",\n \"registry\": ");
         if (snapshot->runtime_mode == RUNTIME_K8S) {
@@ -226,8 +250,10 @@ static void add_registry(struct text *text, const struct snapshot *snapshot) {
         add_poll(text, &snapshot->registry_poll);
         add_string(text, ", \"last_updated\": ", registry->last_updated);
         text_addf(text, ", \"servers\": %zu,\n   \"names\": [", registry->n_names);
-        for (size_t i = 0; i < registry->n_names; i++)
+        for (size_t i = 0; i < registry->n_names; i++) {
                 add_string(text, i == 0 ? "" : ", ", registry->names[i]);
+                stream_flush(stream, STREAM_SIZE);
+        }
         text_add(text, "]}");
 }
 
@@ -240,15 +266,57 @@ static void add_counters(struct text *text, const struct counters *counters) {
                   counters->port_changes, counters->scans);
 }
 
-void state_file_format(struct text *text, const struct snapshot *snapshot) {
+static void add_document(struct stream *stream, const struct snapshot *snapshot) {
+        struct text *text = stream->text;
+
         text_add(text, "{\"schema\": 1, \"version\": \"" PROJECT_VERSION "\"");
         text_addf(text, ", \"pid\": %" PRId64, snapshot->pid);
         add_time(text, ", \"started_at\": ", snapshot->started_at);
         add_string(text, ", \"runtime_mode\": ", runtime_mode_name(snapshot->runtime_mode));
         add_string(text, ", \"host\": ", snapshot->host);
         add_connection(text, &snapshot->connection);
-        add_workloads(text, snapshot);
-        add_registry(text, snapshot);
+        add_workloads(stream, snapshot);
+        add_registry(stream, snapshot);
         add_counters(text, &snapshot->counters);
         text_add(text, "}\n");
+}
+
+void state_file_format(struct text *text, const struct snapshot *snapshot) {
+        struct stream stream = { .text = text, .fd = -1 };
+
+        add_document(&stream, snapshot);
+}
+
+/* Fills the new file, for file_replace_by(). */
+static int write_document(int fd, const void *snapshot) {
+        _cleanup_text_ struct text text = TEXT_INIT;
+        struct stream stream = { .text = &text, .fd = fd };
+
+        add_document(&stream, snapshot);
+        stream_flush(&stream, 0);
+        return stream.error;
+}
+
+static int write_file(struct state_file *file, const char *path, enum file_durability durability,
+                      const struct snapshot *snapshot) {
+        int r = file_replace_by(path, PUBLIC_MODE, durability, write_document, snapshot);
+
+        if (r < 0)
+                file->failed_path = path;
+        return r;
+}
+
+int state_file_write(struct state_file *file, const struct snapshot *snapshot, bool keep) {
+        int r = 0, kept = 0;
+
+        if (file->lock_fd < 0)
+                return 0;
+
+        /* One that fails does not keep the other from being written. */
+        if (keep && file->kept_path)
+                kept = write_file(file, file->kept_path, FILE_DURABLE, snapshot);
+        if (file->path && !file->kept_only)
+                r = write_file(file, file->path, FILE_VOLATILE, snapshot);
+
+        return r < 0 ? r : kept;
 }

@@ -16,7 +16,8 @@ struct state_file {
         char *path;                     /* NULL: none is written */
         char *kept_path;                /* $STATE_DIRECTORY/state.json, or NULL */
         int lock_fd;                    /* held while the service runs; -1: nothing is written */
-        struct text document;           /* reused from write to write */
+        bool kept_only;                 /* path could not be opened: read, and never written */
+        const char *failed_path;        /* the one of the two that the last failed write was for */
         bool broken;                    /* the caller's: the last write failed, and was told */
 };
 
@@ -30,7 +31,9 @@ enum state_file_code {
  * Makes the folder of the path where it is missing (0755), takes the lock; with a
  * kept copy alone, the lock beside that. path and kept_directory may be NULL. 0,
  * STATE_FILE_LOCKED, or a negative errno (the caller logs it); in the last two
- * cases the struct is valid, can be restored from, and writes nothing.
+ * cases the struct is valid and can be restored from. When locked it writes
+ * nothing; after an error of the path it writes the kept copy alone, under the
+ * lock beside that.
  */
 int state_file_open(struct state_file *file, const char *path, const char *kept_directory);
 void state_file_close(struct state_file *file);
@@ -40,7 +43,9 @@ void state_file_beat(struct state_file *file);
 
 /*
  * Writes the document, mode 0644: a new file beside it, renamed over it; with
- * keep also the copy in the StateDirectory. Returns 0 or a negative errno.
+ * keep also the copy in the StateDirectory, which a power cut does not undo.
+ * Returns 0 or a negative errno; -EFBIG and the old file as it was where the new
+ * one would be too large to be restored from.
  */
 int state_file_write(struct state_file *file, const struct snapshot *snapshot, bool keep);
 
@@ -48,10 +53,11 @@ int state_file_write(struct state_file *file, const struct snapshot *snapshot, b
 void state_file_format(struct text *text, const struct snapshot *snapshot);
 
 /*
- * Reads what an earlier service left: the kept copy, else the previous state
- * file. Fills workloads, registry, their polled_at, and the endpoint and port
- * of the connection; nothing else, and nothing at all when it fails. Trusts the
- * file no more than an answer from the network. 0, -ENOENT, STATE_FILE_FOREIGN
+ * Reads what an earlier service left: the kept copy, or the previous state file
+ * where that one is of no use. Fills workloads, registry, their polled_at, and the
+ * endpoint and port of the connection; nothing else, and nothing at all when it
+ * fails. Trusts the file no more than an answer from the network. 0; -ENOENT when
+ * there is none; or, when none is of use, for the first of them STATE_FILE_FOREIGN
  * with a static reason in *ret_problem (mode and host are compared with those of
  * the snapshot given), or a negative errno.
  */

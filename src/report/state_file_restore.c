@@ -8,8 +8,9 @@
  * network. Its bytes are scanned once, then each object is walked once for the
  * members that we want (state_value.h), all of which have to be there, once, and
  * of the right kind; strings are copied out into small buffers. On the first doubt
- * the whole file counts for nothing, and the caller gets the reason: to start
- * without memory costs one poll, to believe nonsense costs more.
+ * the whole file counts for nothing, the other of the two is tried, and where that
+ * is no better the caller gets the reason: to start without memory costs one poll,
+ * to believe nonsense costs more.
  *
  * Nothing here keeps a tree or a second copy: besides the body there is only
  * what is being restored.
@@ -105,6 +106,9 @@ static int restore_item(struct json_slice item, struct workload_list *list,
         if (type != 't' && type != 'f')
                 return doubt("a workload with a value that cannot be", ret_problem);
         fields.remote = type == 't';
+
+        if (!workload_name_is_valid(fields.name))
+                return doubt("a workload with a value that cannot be", ret_problem);
 
         workload = workload_new(&fields);
         return workload ? workload_list_add(list, workload) : -ENOMEM;
@@ -327,18 +331,26 @@ int state_file_restore(const struct state_file *file, struct snapshot *snapshot,
                        const char **ret_path, const char **ret_problem) {
         const char *const paths[] = { file->kept_path, file->path };
 
+        int result = -ENOENT;
+
         for (size_t i = 0; i < ELEMENTSOF(paths); i++) {
+                const char *problem = NULL;
                 int r;
 
                 if (!paths[i])
                         continue;
 
-                r = restore_file(paths[i], snapshot, ret_problem);
-                if (r != -ENOENT) {
+                r = restore_file(paths[i], snapshot, &problem);
+                if (r == 0) {
                         *ret_path = paths[i];
-                        return r;
+                        return 0;
+                }
+                if (result == -ENOENT && r != -ENOENT) {
+                        result = r;
+                        *ret_path = paths[i];
+                        *ret_problem = problem;
                 }
         }
 
-        return -ENOENT;
+        return result;
 }

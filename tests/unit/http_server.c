@@ -113,7 +113,8 @@ static void converse(struct server *server, int fd) {
         if (script->end == SERVER_HANG)
                 (void) listen_to(server, fd, POLLRDHUP, -1);
         if (script->end == SERVER_RESET)
-                (void) setsockopt(fd, SOL_SOCKET, SO_LINGER, &(struct linger) { .l_onoff = 1 }, sizeof(struct linger));
+                (void) setsockopt(fd, SOL_SOCKET, SO_LINGER, &(struct linger) { .l_onoff = 1 },
+                                  sizeof(struct linger));
 }
 
 static void *connection_main(void *user) {
@@ -143,7 +144,8 @@ static bool accept_one(struct server *server) {
                 return false;
         }
         *connection = (struct connection) { .server = server, .fd = fd };
-        if (pthread_create(&server->connection_threads[server->n_threads], NULL, connection_main, connection) != 0) {
+        if (pthread_create(&server->connection_threads[server->n_threads], NULL, connection_main,
+                           connection) != 0) {
                 free(connection);
                 close(fd);
                 return false;
@@ -170,7 +172,10 @@ static void *server_main(void *user) {
 }
 
 static int bound_ipv4(uint16_t *port) {
-        struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+        struct sockaddr_in address = {
+                .sin_family = AF_INET,
+                .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+        };
         socklen_t size = sizeof(address);
         int fd;
 
@@ -189,7 +194,10 @@ int closed_port(uint16_t *ret_port) {
 /* The same port on both families: bound on the first, listened to on the second. */
 static int bound_ipv6(struct server *server) {
         for (unsigned i = 0; i < 100; i++) {
-                struct sockaddr_in6 address = { .sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT };
+                struct sockaddr_in6 address = {
+                        .sin6_family = AF_INET6,
+                        .sin6_addr = IN6ADDR_LOOPBACK_INIT,
+                };
                 int fd;
 
                 fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -219,7 +227,8 @@ static int bound_unix(struct server *server) {
         return fd;
 }
 
-bool server_start(struct server *server, enum server_place place, const struct server_script *script) {
+bool server_start(struct server *server, enum server_place place,
+                  const struct server_script *script) {
         *server = (struct server) {
                 .script = *script,
                 .listen_fd = -1,
@@ -231,11 +240,13 @@ bool server_start(struct server *server, enum server_place place, const struct s
         switch (place) {
         case SERVER_IPV4:
                 server->listen_fd = bound_ipv4(&server->port);
-                (void) snprintf(server->url, sizeof(server->url), "http://127.0.0.1:%u/", server->port);
+                (void) snprintf(server->url, sizeof(server->url), "http://127.0.0.1:%u/",
+                                server->port);
                 break;
         case SERVER_IPV6_ONLY:
                 server->listen_fd = bound_ipv6(server);
-                (void) snprintf(server->url, sizeof(server->url), "http://localhost:%u/", server->port);
+                (void) snprintf(server->url, sizeof(server->url), "http://localhost:%u/",
+                                server->port);
                 break;
         case SERVER_UNIX:
                 server->listen_fd = bound_unix(server);
@@ -254,7 +265,8 @@ bool server_start(struct server *server, enum server_place place, const struct s
 }
 
 void server_stop(struct server *server) {
-        ck_assert_int_eq(write(server->stop_fd, &(uint64_t) { 1 }, sizeof(uint64_t)), sizeof(uint64_t));
+        ck_assert_int_eq(write(server->stop_fd, &(uint64_t) { 1 }, sizeof(uint64_t)),
+                         sizeof(uint64_t));
         ck_assert_int_eq(pthread_join(server->thread, NULL), 0);
         for (size_t i = 0; i < server->n_threads; i++)
                 ck_assert_int_eq(pthread_join(server->connection_threads[i], NULL), 0);

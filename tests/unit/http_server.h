@@ -28,7 +28,7 @@ struct server_script {
         usec_t pause;           /* waiting so long before each, */
         const char *tail;       /* then this, */
         enum server_end end;    /* then that */
-        unsigned answers;       /* SERVER_KEEP: the request after so many is read and the connection closed; 0: never */
+        unsigned answers;       /* SERVER_KEEP: closes upon the request after so many; 0: never */
         bool unread;            /* speaks without reading the request */
 };
 
@@ -58,7 +58,8 @@ struct server {
 };
 
 /* False where the machine has no such place (no IPv6): the test has nothing to do then. */
-bool server_start(struct server *server, enum server_place place, const struct server_script *script);
+bool server_start(struct server *server, enum server_place place,
+                  const struct server_script *script);
 void server_stop(struct server *server);
 
 /* Waits until so many requests have come: true; false when that takes more than 20 s. */

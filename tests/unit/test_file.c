@@ -3,6 +3,7 @@
 /* base/file.h: files that are replaced whole, and read with distrust. */
 
 #include "base/file.h"
+#include "suite.h"
 
 #include <check.h>
 #include <errno.h>
@@ -12,12 +13,31 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-static char folder[64], path[128];
+static char folder[64], path[128], fresh[160];
+
+/* In place of libc's, to see when it is called: with what in the new file and in the old one. */
+static int sync_errno;
+static unsigned n_syncs;
+static off_t size_synced, size_before;
+
+int fdatasync(int fd) {
+        struct stat st;
+
+        n_syncs++;
+        ck_assert_int_eq(fstat(fd, &st), 0);
+        size_synced = st.st_size;
+        size_before = stat(path, &st) == 0 ? st.st_size : -1;
+        errno = sync_errno;
+        return sync_errno ? -1 : 0;
+}
 
 static void setup(void) {
         strcpy(folder, "/tmp/test-file-XXXXXX");
         ck_assert_ptr_nonnull(mkdtemp(folder));
         snprintf(path, sizeof(path), "%s/file", folder);
+        snprintf(fresh, sizeof(fresh), "%s.new", path);
+        sync_errno = 0;
+        n_syncs = 0;
 }
 
 /* Removes the folder with all that is in it; returns how many entries there were. */
@@ -100,6 +120,83 @@ START_TEST(failures_leave_nothing) {
         /* rename(2) onto a folder fails after the content was written */
         ck_assert_int_eq(mkdir(path, 0700), 0);
         ck_assert_int_eq(file_replace(path, "x", 1, 0644), -EISDIR);
+        ck_assert_uint_eq(empty_folder(), 1);
+}
+END_TEST
+
+/* What a killed writer left is taken away; what somebody prepared under that name is not written to. */
+START_TEST(leftovers) {
+        char target[128];
+        struct stat st;
+
+        ck_assert_int_eq(file_replace(fresh, "longer than what is written", 27, 0600), 0);
+        put("one", 3);
+        ck_assert_int_eq(stat(path, &st), 0);
+        ck_assert_int_eq(st.st_size, 3);
+        ck_assert_uint_eq(empty_folder(), 1);
+
+        snprintf(target, sizeof(target), "%s/target", folder);
+        ck_assert_int_eq(file_replace(target, "precious", 8, 0644), 0);
+        ck_assert_int_eq(symlink(target, fresh), 0);
+        put("one", 3);
+        ck_assert_int_eq(lstat(path, &st), 0);
+        ck_assert(S_ISREG(st.st_mode));
+        ck_assert_int_eq(stat(target, &st), 0);
+        ck_assert_int_eq(st.st_size, 8);
+        ck_assert_uint_eq(empty_folder(), 2);
+
+        ck_assert_int_eq(mkdir(fresh, 0700), 0);
+        ck_assert_int_eq(file_replace(path, "x", 1, 0644), -EISDIR);
+        ck_assert_uint_eq(empty_folder(), 1);
+}
+END_TEST
+
+static int write_twice(int fd, const void *user) {
+        const char *piece = user;
+        int r = file_write(fd, piece, strlen(piece));
+
+        return r < 0 ? r : file_write(fd, piece, strlen(piece));
+}
+
+static int write_and_fail(int fd, const void *user) {
+        const char *piece = user;
+        int r = file_write(fd, piece, strlen(piece));
+
+        return r < 0 ? r : -EFBIG;
+}
+
+START_TEST(by_pieces) {
+        struct stat st;
+
+        ck_assert_int_eq(file_replace_by(path, 0644, FILE_VOLATILE, write_twice, "piece"), 0);
+        ck_assert_int_eq(stat(path, &st), 0);
+        ck_assert_int_eq(st.st_size, 10);
+
+        /* The old one stays, and nothing else is left. */
+        ck_assert_int_eq(file_replace_by(path, 0644, FILE_VOLATILE, write_and_fail, "x"), -EFBIG);
+        ck_assert_int_eq(stat(path, &st), 0);
+        ck_assert_int_eq(st.st_size, 10);
+        ck_assert_uint_eq(empty_folder(), 1);
+}
+END_TEST
+
+/* All of the new one is on the disk while the old one is still in its place. */
+START_TEST(durable) {
+        struct stat st;
+
+        put("one", 3);
+        ck_assert_uint_eq(n_syncs, 0);
+        ck_assert_int_eq(file_replace_by(path, 0644, FILE_DURABLE, write_twice, "piece"), 0);
+        ck_assert_uint_eq(n_syncs, 1);
+        ck_assert_int_eq(size_synced, 10);
+        ck_assert_int_eq(size_before, 3);
+        ck_assert_int_eq(stat(path, &st), 0);
+        ck_assert_int_eq(st.st_size, 10);
+
+        sync_errno = EIO;
+        ck_assert_int_eq(file_replace_by(path, 0644, FILE_DURABLE, write_twice, "x"), -EIO);
+        ck_assert_int_eq(stat(path, &st), 0);
+        ck_assert_int_eq(st.st_size, 10);
         ck_assert_uint_eq(empty_folder(), 1);
 }
 END_TEST
@@ -212,15 +309,14 @@ int main(void) {
         tcase_add_test(tcase, mode_whatever_the_umask);
         tcase_add_test(tcase, replaces_a_symlink);
         tcase_add_test(tcase, failures_leave_nothing);
+        tcase_add_test(tcase, leftovers);
+        tcase_add_test(tcase, by_pieces);
+        tcase_add_test(tcase, durable);
         tcase_add_test(tcase, never_half);
         tcase_add_test(tcase, limits);
         tcase_add_test(tcase, size_that_is_not_told);
         tcase_add_test(tcase, other_kinds);
         suite_add_tcase(suite, tcase);
 
-        SRunner *runner = srunner_create(suite);
-        srunner_run_all(runner, CK_ENV);
-        int failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+        return suite_run(suite);
 }

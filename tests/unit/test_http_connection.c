@@ -2,9 +2,8 @@
 
 /*
  * How connections come and go: failures to connect in all their kinds, what is
- * kept and used again, sockets that others made; then driving many transfers,
- * stop and reload in the middle of one; then names. What comes of answers is in
- * test_http.c.
+ * kept and used again, sockets that others made. What comes of answers is in
+ * test_http.c, driving in test_http_driving.c.
  */
 
 #include <arpa/inet.h>
@@ -13,13 +12,13 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
 #include "base/http.h"
 #include "http_server.h"
+#include "suite.h"
 
 #define LONG (20 * USEC_PER_SEC)
 #define SHORT (300 * USEC_PER_MSEC)
@@ -43,13 +42,15 @@ static void teardown(void) {
 }
 
 /* Performs and checks result, words, and whether anything was sent. */
-static void expect(const struct http_request *request, enum http_result result, const char *error, bool sent) {
+static void expect(const struct http_request *request, enum http_result result,
+                   const char *error, bool sent) {
         struct http_response response;
 
         ck_assert_int_eq(http_perform(http, request, &response), 0);
-        ck_assert_msg(response.result == result && strcmp(response.error, error) == 0 && response.sent == sent,
-                      "%s: result %d, \"%s\", sent %d", request->url, response.result, response.error,
-                      response.sent);
+        ck_assert_msg(response.result == result && strcmp(response.error, error) == 0 &&
+                              response.sent == sent,
+                      "%s: result %d, \"%s\", sent %d", request->url, response.result,
+                      response.error, response.sent);
         if (result == HTTP_ANSWER)
                 ck_assert_str_eq(response.body, "ok");
         http_response_done(&response);
@@ -94,7 +95,10 @@ END_TEST
 
 /* A socket that is connected to itself, as connecting to a closed ephemeral port can give. */
 static int self_connected(uint16_t *ret_port) {
-        struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+        struct sockaddr_in address = {
+                .sin_family = AF_INET,
+                .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+        };
         socklen_t size = sizeof(address);
         int fd;
 
@@ -206,7 +210,8 @@ START_TEST(second_address) {
         } cases[] = {
                 { { .answer = ANSWER }, HTTP_ANSWER, "" },
                 { { .end = SERVER_HANG }, HTTP_TIMEOUT, "Timed out after 0.3 s" },
-                { { .answer = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n" }, HTTP_NOT_HTTP, "Not HTTP" },
+                { { .answer = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n" },
+                  HTTP_NOT_HTTP, "Not HTTP" },
                 { { .end = SERVER_RESET }, HTTP_CUT, "Connection reset by peer" },
         };
 
@@ -277,7 +282,12 @@ START_TEST(no_descriptor) {
 END_TEST
 
 START_TEST(bad_addresses) {
-        static const char *const urls[] = { "ftp://127.0.0.1/", "file:///etc/passwd", "http://", "http://127.0.0.1:99999/" };
+        static const char *const urls[] = {
+                "ftp://127.0.0.1/",
+                "file:///etc/passwd",
+                "http://",
+                "http://127.0.0.1:99999/",
+        };
 
         for (size_t i = 0; i < ELEMENTSOF(urls); i++) {
                 struct http_request request = get(urls[i]);
@@ -291,8 +301,10 @@ END_TEST
 START_TEST(tls_failures) {
         static const struct server_script scripts[] = {
                 { .answer = "SSH-2.0-OpenSSH_9.2\r\n", .unread = true, .end = SERVER_HANG },
-                { .answer = "HTTP/1.1 400 Bad Request\r\n\r\n", .unread = true, .end = SERVER_HANG },
-                { .answer = "\x15\x03\x01\x00\x02\x02\x28", .size = 7, .unread = true, .end = SERVER_HANG },
+                { .answer = "HTTP/1.1 400 Bad Request\r\n\r\n", .unread = true,
+                  .end = SERVER_HANG },
+                { .answer = "\x15\x03\x01\x00\x02\x02\x28", .size = 7, .unread = true,
+                  .end = SERVER_HANG },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(scripts); i++) {
@@ -306,7 +318,8 @@ START_TEST(tls_failures) {
                 request = get(url);
                 ck_assert_int_eq(http_perform(http, &request, &response), 0);
                 ck_assert_int_eq(response.result, HTTP_TLS);
-                ck_assert_msg(strncmp(response.error, "TLS: ", 5) == 0 && !strstr(response.error, "error:"),
+                ck_assert_msg(strncmp(response.error, "TLS: ", 5) == 0 &&
+                                      !strstr(response.error, "error:"),
                               "%s", response.error);
                 ck_assert(!response.sent);
                 http_response_done(&response);
@@ -329,25 +342,29 @@ START_TEST(connection_kept) {
         }
         ck_assert_uint_eq(atomic_load(&server.connections), 1);
 
-        request.close = true;
+        /* Made anew, and kept like any other. */
+        request.fresh = true;
         expect(&request, HTTP_ANSWER, "", true);
-        ck_assert_int_eq(http_idle_socket(http), -1);
-        ck_assert_uint_eq(atomic_load(&server.connections), 1);
+        expect(&request, HTTP_ANSWER, "", true);
+        ck_assert_int_ge(http_idle_socket(http), 0);
+        ck_assert_uint_eq(atomic_load(&server.connections), 3);
+        request.fresh = false;
+        expect(&request, HTTP_ANSWER, "", true);
+        ck_assert_uint_eq(atomic_load(&server.connections), 3);
 
-        request.close = false;
-        expect(&request, HTTP_ANSWER, "", true);
         request.once = true;
         expect(&request, HTTP_ANSWER, "", true);
         ck_assert_int_eq(http_idle_socket(http), -1);
-        ck_assert_uint_eq(atomic_load(&server.connections), 3);
-        ck_assert_uint_eq(http_requests(http), 8);
+        ck_assert_uint_eq(atomic_load(&server.connections), 4);
+        ck_assert_uint_eq(http_requests(http), 9);
         server_stop(&server);
 }
 END_TEST
 
 START_TEST(connection_not_kept) {
         static const struct server_script scripts[] = {
-                { .answer = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok", .end = SERVER_HANG },
+                { .answer = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok",
+                  .end = SERVER_HANG },
                 { .answer = "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok", .end = SERVER_HANG },
                 { .answer = "HTTP/1.1 200 OK\r\n\r\nok" },
         };
@@ -375,9 +392,12 @@ START_TEST(end_of_kept_connection_wakes) {
 
         waiter.connection_fd = http_idle_socket(http);
         ck_assert_int_ge(waiter.connection_fd, 0);
-        ck_assert_int_eq(waiter_until(&waiter, waiter_now(&waiter) + 20 * USEC_PER_MSEC, WAIT_CONNECTION), 0);
+        ck_assert_int_eq(waiter_until(&waiter, waiter_now(&waiter) + 20 * USEC_PER_MSEC,
+                                      WAIT_CONNECTION),
+                         0);
         server_stop(&server);
-        ck_assert_int_eq(waiter_until(&waiter, waiter_now(&waiter) + LONG, WAIT_CONNECTION), WAIT_CONNECTION);
+        ck_assert_int_eq(waiter_until(&waiter, waiter_now(&waiter) + LONG, WAIT_CONNECTION),
+                         WAIT_CONNECTION);
         waiter.connection_fd = -1;
 
         /* The port is closed by now, and the dead connection is not taken for a live one. */
@@ -388,7 +408,12 @@ END_TEST
 /* A kept connection that dies under a request: what changes something must arrive once at most. */
 START_TEST(post_sent_once) {
         const struct server_script script = { .answer = ANSWER, .end = SERVER_KEEP, .answers = 1 };
-        struct http_request post = { .method = "POST", .timeout = LONG, .body = "{}", .once = true };
+        struct http_request post = {
+                .method = "POST",
+                .timeout = LONG,
+                .body = "{}",
+                .once = true,
+        };
         struct http_request request;
         struct server server;
 
@@ -401,7 +426,8 @@ START_TEST(post_sent_once) {
         ck_assert_uint_eq(atomic_load(&server.requests), 2);
         server_stop(&server);
 
-        ck_assert(server_start(&server, SERVER_IPV4, &(struct server_script) { .end = SERVER_CLOSE }));
+        ck_assert(server_start(&server, SERVER_IPV4,
+                               &(struct server_script) { .end = SERVER_CLOSE }));
         post.url = server.url;
         expect(&post, HTTP_CUT, "Connection closed before the answer", true);
         ck_assert_uint_eq(atomic_load(&server.requests), 1);
@@ -439,7 +465,7 @@ START_TEST(connected_socket_used) {
         expect(&plain, HTTP_ANSWER, "", true);
         ck_assert_uint_eq(atomic_load(&server.connections), 2);
 
-        /* A socket whose connect(2) was asked twice: libcurl 7.88 has to make one of its own then. */
+        /* A socket whose connect(2) was asked twice: libcurl 7.88 has to make its own then. */
         request.connected_fd = connected_to(server.port);
         begin_to_connect(request.connected_fd, &(struct sockaddr_in) {
                                  .sin_family = AF_INET,
@@ -452,7 +478,6 @@ START_TEST(connected_socket_used) {
         request.url = "ftp://127.0.0.1/";
         request.connected_fd = connected_to(server.port);
         expect(&request, HTTP_LOCAL, "Not an HTTP address", false);
-        ck_assert_int_lt(fcntl(request.connected_fd, F_GETFD), 0);
 
         teardown();
         server_stop(&server);
@@ -485,247 +510,6 @@ START_TEST(connections_do_not_pile_up) {
 }
 END_TEST
 
-/* Driving. */
-
-struct from_outside {
-        struct server *server;
-        bool stop;
-};
-
-static void *when_requested(void *user) {
-        const struct from_outside *what = user;
-
-        if (server_wait_requests(what->server, 1)) {
-                waiter_reload(&waiter);
-                if (what->stop)
-                        waiter_stop(&waiter);
-        }
-        return NULL;
-}
-
-static unsigned reloads, progress;
-
-static void count_reload(void *user _unused_) {
-        reloads++;
-}
-
-static void count_progress(void *user _unused_) {
-        progress++;
-}
-
-START_TEST(stop_in_a_request) {
-        struct http_transfer *transfer;
-        struct http_request request;
-        struct http_response response;
-        struct server server;
-        pthread_t thread;
-        usec_t start;
-
-        ck_assert(server_start(&server, SERVER_IPV4, &silent));
-        request = get(server.url);
-        ck_assert_int_eq(http_start(http, &request, &transfer), 0);
-        /* Until libcurl's own timers from connecting are over, which would end its sleep as well. */
-        ck_assert_int_eq(http_run(http, -1, waiter_now(&waiter) + 500 * USEC_PER_MSEC), 0);
-
-        ck_assert_int_eq(pthread_create(&thread, NULL, when_requested,
-                                        &(struct from_outside) { &server, true }), 0);
-        start = waiter_now(&waiter);
-        ck_assert_int_eq(http_run(http, -1, USEC_INFINITY), -ECANCELED);
-        ck_assert_uint_lt(waiter_now(&waiter), start + LONG / 2);
-        ck_assert_ptr_null(http_transfer_free(transfer));
-
-        /* For good: nothing is driven any more. */
-        ck_assert_int_eq(http_perform(http, &request, &response), -ECANCELED);
-        ck_assert_int_eq(pthread_join(thread, NULL), 0);
-        server_stop(&server);
-}
-END_TEST
-
-START_TEST(reload_in_a_request) {
-        struct server_script slow = { .piece = ANSWER, .repeat = 1, .pause = 200 * USEC_PER_MSEC };
-        struct http_request request;
-        struct server server;
-        pthread_t thread;
-
-        reloads = 0;
-        waiter_set_hooks(&waiter, USEC_INFINITY, NULL, count_reload, NULL);
-        ck_assert(server_start(&server, SERVER_IPV4, &slow));
-        request = get(server.url);
-        ck_assert_int_eq(pthread_create(&thread, NULL, when_requested,
-                                        &(struct from_outside) { &server, false }), 0);
-        expect(&request, HTTP_ANSWER, "", true);
-        ck_assert_int_eq(pthread_join(thread, NULL), 0);
-        (void) waiter_progress(&waiter);
-        ck_assert_uint_eq(reloads, 1);
-        ck_assert(waiter_take_reload(&waiter));
-        server_stop(&server);
-}
-END_TEST
-
-/* Nothing happens: the watchdog's slices are seen, and nothing else wakes. */
-START_TEST(slices_in_a_silent_request) {
-        struct http_request request;
-        struct server server;
-
-        ck_assert(server_start(&server, SERVER_IPV4, &silent));
-        request = get(server.url);
-        request.timeout = 1500 * USEC_PER_MSEC;
-
-        progress = 0;
-        waiter_set_hooks(&waiter, 100 * USEC_PER_MSEC, count_progress, NULL, NULL);
-        expect(&request, HTTP_TIMEOUT, "Timed out after 1.5 s", true);
-        ck_assert_uint_ge(progress, 5);
-        ck_assert_uint_le(progress, 30);
-
-        progress = 0;
-        waiter_set_hooks(&waiter, USEC_INFINITY, count_progress, NULL, NULL);
-        expect(&request, HTTP_TIMEOUT, "Timed out after 1.5 s", true);
-        ck_assert_uint_le(progress, 10);
-        server_stop(&server);
-}
-END_TEST
-
-START_TEST(many_at_once) {
-        struct http_transfer *transfers[40] = {};
-        struct server good, bad;
-        unsigned answers = 0, timeouts = 0;
-        usec_t start = waiter_now(&waiter);
-
-        ck_assert(server_start(&good, SERVER_IPV4, &polite));
-        ck_assert(server_start(&bad, SERVER_IPV4, &silent));
-        for (size_t i = 0; i < ELEMENTSOF(transfers); i++) {
-                struct http_request request = get(i % 2 ? good.url : bad.url);
-
-                request.timeout = i % 2 ? LONG : SHORT;
-                request.close = true;
-                ck_assert_int_eq(http_start(http, &request, &transfers[i]), 0);
-                ck_assert_ptr_null(http_finished(transfers[i]));
-        }
-
-        for (unsigned turns = 0; answers + timeouts < ELEMENTSOF(transfers); turns++) {
-                ck_assert_uint_le(turns, ELEMENTSOF(transfers));
-                ck_assert_int_eq(http_run(http, -1, start + LONG), 0);
-                for (size_t i = 0; i < ELEMENTSOF(transfers); i++) {
-                        const struct http_response *response;
-
-                        response = transfers[i] ? http_finished(transfers[i]) : NULL;
-                        if (!response)
-                                continue;
-                        answers += response->result == HTTP_ANSWER;
-                        timeouts += response->result == HTTP_TIMEOUT;
-                        ck_assert_int_eq(response->result, i % 2 ? HTTP_ANSWER : HTTP_TIMEOUT);
-                        transfers[i] = http_transfer_free(transfers[i]);
-                }
-        }
-        ck_assert_uint_eq(answers, 20);
-        /* Twenty that are silent take no longer than one. */
-        ck_assert_uint_lt(waiter_now(&waiter), start + LONG / 2);
-        server_stop(&good);
-        server_stop(&bad);
-}
-END_TEST
-
-START_TEST(run_ends) {
-        struct http_transfer *transfer;
-        struct http_request request;
-        struct server server;
-        usec_t start;
-        int fd;
-
-        ck_assert(server_start(&server, SERVER_IPV4, &silent));
-        request = get(server.url);
-        ck_assert_int_eq(http_start(http, &request, &transfer), 0);
-
-        start = waiter_now(&waiter);
-        ck_assert_int_eq(http_run(http, -1, start + 50 * USEC_PER_MSEC), 0);
-        ck_assert_uint_ge(waiter_now(&waiter), start + 50 * USEC_PER_MSEC);
-        ck_assert_ptr_null(http_finished(transfer));
-
-        fd = eventfd(1, EFD_CLOEXEC);
-        ck_assert_int_ge(fd, 0);
-        ck_assert_int_eq(http_run(http, fd, USEC_INFINITY), 0);
-        ck_assert_ptr_null(http_finished(transfer));
-        ck_assert_int_eq(http_run(http, fd, 0), 0);
-        close(fd);
-
-        /* Aborted under way; there is nothing to be seen of it afterwards. */
-        ck_assert_ptr_null(http_transfer_free(transfer));
-        ck_assert_ptr_null(http_transfer_free(NULL));
-        server_stop(&server);
-}
-END_TEST
-
-/* Names. */
-
-static char words[ERROR_MAX];
-static struct http_address addresses[4];
-static size_t n_addresses;
-
-static int resolve(const char *host, size_t size) {
-        n_addresses = 0;
-        words[0] = '\0';
-        return http_resolve(http, host, LONG, addresses, size, &n_addresses, words);
-}
-
-START_TEST(names) {
-        char label[80];
-
-        ck_assert_int_eq(resolve("127.0.0.1", 4), 0);
-        ck_assert_uint_eq(n_addresses, 1);
-        ck_assert_str_eq(addresses[0].literal, "127.0.0.1");
-
-        ck_assert_int_eq(resolve("localhost", 4), 0);
-        ck_assert_uint_ge(n_addresses, 1);
-        ck_assert_str_eq(addresses[0].literal, "127.0.0.1");
-        if (n_addresses > 1)
-                ck_assert_str_eq(addresses[1].literal, "::1");
-        ck_assert_int_eq(resolve("localhost", 1), 0);
-        ck_assert_uint_eq(n_addresses, 1);
-        ck_assert_str_eq(addresses[0].literal, "127.0.0.1");
-
-        /* A label of 64 letters is no name: refused without asking anybody. */
-        memset(label, 'a', 64);
-        memcpy(label + 64, ".invalid", sizeof(".invalid"));
-        ck_assert_int_eq(resolve(label, 4), HTTP_NO_NAME);
-        ck_assert_uint_eq(n_addresses, 0);
-        ck_assert(strncmp(words, "Cannot resolve host name \"aaaa", 30) == 0);
-
-        ck_assert_int_eq(resolve("user@127.0.0.1", 4), HTTP_NO_NAME);
-        ck_assert_str_eq(words, "Cannot resolve host name \"user@127.0.0.1\"");
-        ck_assert_int_eq(resolve("127.0.0.1/path", 4), HTTP_NO_NAME);
-        ck_assert_int_eq(resolve("", 4), HTTP_NO_NAME);
-        ck_assert_uint_eq(http_requests(http), 0);
-}
-END_TEST
-
-START_TEST(name_of_ipv6) {
-        struct server server;
-
-        if (!server_start(&server, SERVER_IPV6_ONLY, &polite))
-                return;
-        ck_assert_int_eq(resolve("::1", 4), 0);
-        ck_assert_uint_eq(n_addresses, 1);
-        ck_assert_str_eq(addresses[0].literal, "::1");
-        server_stop(&server);
-}
-END_TEST
-
-START_TEST(unknown_name_in_a_request) {
-        struct http_request request;
-        struct http_response response;
-        char url[128] = "http://";
-
-        memset(url + 7, 'a', 64);
-        memcpy(url + 71, ".invalid/", sizeof(".invalid/"));
-        request = get(url);
-        ck_assert_int_eq(http_perform(http, &request, &response), 0);
-        ck_assert_int_eq(response.result, HTTP_NO_NAME);
-        ck_assert(strncmp(response.error, "Cannot resolve host name \"aaaa", 30) == 0);
-        ck_assert(!response.sent);
-        http_response_done(&response);
-}
-END_TEST
-
 static void add_case(Suite *suite, const char *name, const TTest *const *tests, size_t n) {
         TCase *tcase = tcase_create(name);
 
@@ -738,29 +522,18 @@ static void add_case(Suite *suite, const char *name, const TTest *const *tests, 
 
 int main(void) {
         const TTest *const failures[] = {
-                refused, connected_to_itself, unix_sockets, unix_backlog_full, unix_answer, second_address,
-                connecting_takes_too_long, no_descriptor, bad_addresses, tls_failures,
+                refused, connected_to_itself, unix_sockets, unix_backlog_full, unix_answer,
+                second_address, connecting_takes_too_long, no_descriptor, bad_addresses,
+                tls_failures,
         };
         const TTest *const kept[] = {
                 connection_kept, connection_not_kept, end_of_kept_connection_wakes, post_sent_once,
                 connected_socket_used, connections_do_not_pile_up,
         };
-        const TTest *const driving[] = {
-                stop_in_a_request, reload_in_a_request, slices_in_a_silent_request, many_at_once, run_ends,
-        };
-        const TTest *const resolving[] = { names, name_of_ipv6, unknown_name_in_a_request };
         Suite *suite = suite_create("http connections");
-        SRunner *runner;
-        int failed;
 
         add_case(suite, "failures", failures, ELEMENTSOF(failures));
         add_case(suite, "kept", kept, ELEMENTSOF(kept));
-        add_case(suite, "driving", driving, ELEMENTSOF(driving));
-        add_case(suite, "names", resolving, ELEMENTSOF(resolving));
 
-        runner = srunner_create(suite);
-        srunner_run_all(runner, CK_ENV);
-        failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+        return suite_run(suite);
 }

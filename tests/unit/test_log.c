@@ -20,6 +20,7 @@
 #include "report/log.h"
 #include "report/log_journal.h"
 #include "report/log_line.h"
+#include "suite.h"
 
 /* 2026-11-22T16:01:31.936Z, and a little that is not shown. */
 #define SOME_TIME ((usec_t) 1795363291936815)
@@ -566,8 +567,6 @@ END_TEST
 int main(void) {
         Suite *suite = suite_create("log");
         TCase *lines = tcase_create("lines"), *ways = tcase_create("ways");
-        SRunner *runner;
-        int failed;
 
         tcase_add_test(lines, text_as_specified);
         tcase_add_test(lines, text_hostile);
@@ -593,9 +592,5 @@ int main(void) {
         tcase_add_test(ways, journal_unreachable);
         suite_add_tcase(suite, ways);
 
-        runner = srunner_create(suite);
-        srunner_run_all(runner, CK_ENV);
-        failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+        return suite_run(suite);
 }

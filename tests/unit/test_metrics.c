@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "report/metrics.h"
+#include "suite.h"
 
 static struct snapshot snapshot;
 static struct text text;
@@ -190,8 +191,6 @@ END_TEST
 int main(void) {
         Suite *suite = suite_create("metrics");
         TCase *all = tcase_create("all");
-        SRunner *runner;
-        int failed;
 
         tcase_add_checked_fixture(all, setup, teardown);
         tcase_set_timeout(all, 60);
@@ -203,9 +202,5 @@ int main(void) {
         tcase_add_test(all, written);
         suite_add_tcase(suite, all);
 
-        runner = srunner_create(suite);
-        srunner_run_all(runner, CK_ENV);
-        failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+        return suite_run(suite);
 }

@@ -15,6 +15,7 @@
 #include <time.h>
 
 #include "report/notify.h"
+#include "suite.h"
 
 #define START ((usec_t) 1000 * USEC_PER_SEC)
 
@@ -264,8 +265,6 @@ END_TEST
 int main(void) {
         Suite *suite = suite_create("notify");
         TCase *messages = tcase_create("messages");
-        SRunner *runner;
-        int failed;
 
         tcase_add_checked_fixture(messages, setup, teardown);
         tcase_set_timeout(messages, 30);
@@ -282,9 +281,5 @@ int main(void) {
         tcase_add_test(messages, nobody_reads);
         suite_add_tcase(suite, messages);
 
-        runner = srunner_create(suite);
-        srunner_run_all(runner, CK_ENV);
-        failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+        return suite_run(suite);
 }

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "option_reader.h"
+#include "suite.h"
 
 START_TEST(test_table_is_consistent) {
         struct configuration configuration;
@@ -435,10 +436,5 @@ int main(void) {
         tcase_set_timeout(tcase, 60);
         suite_add_tcase(suite, tcase);
 
-        SRunner *runner = srunner_create(suite);
-        srunner_run_all(runner, CK_ENV);
-        int failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-
-        return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+        return suite_run(suite);
 }

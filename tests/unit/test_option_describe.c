@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "option_reader.h"
+#include "suite.h"
 
 static const struct {
         unsigned max_retries;
@@ -161,10 +162,5 @@ int main(void) {
         tcase_set_timeout(tcase, 60);
         suite_add_tcase(suite, tcase);
 
-        SRunner *runner = srunner_create(suite);
-        srunner_run_all(runner, CK_ENV);
-        int failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-
-        return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+        return suite_run(suite);
 }

@@ -3,6 +3,7 @@
 /* model/registry.h: the names that a registry offers, and how two polls differ. */
 
 #include "model/registry.h"
+#include "suite.h"
 
 #include <check.h>
 #include <string.h>
@@ -266,9 +267,5 @@ int main(void) {
         tcase_add_test(tcase, mutations);
         suite_add_tcase(suite, tcase);
 
-        SRunner *runner = srunner_create(suite);
-        srunner_run_all(runner, CK_ENV);
-        int failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+        return suite_run(suite);
 }

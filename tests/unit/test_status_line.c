@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "model/snapshot.h"
+#include "suite.h"
 
 /* 2026-11-22T12:34:56Z */
 #define NEXT_ATTEMPT ((usec_t) 1795350896 * USEC_PER_SEC)
@@ -154,6 +155,9 @@ START_TEST(reconnecting) {
         snapshot.registry_poll.problem[0] = '\0';
 
         snapshot.connection.next_attempt_at = 0;
+        snapshot.connection.backoff = USEC_PER_SEC;
+        assert_line("ToolHive unavailable (Connection refused): attempt 7 of 100, looking for it");
+        snapshot.connection.backoff = 0;
         assert_line("ToolHive unavailable (Connection refused): attempt 8 of 100 under way");
 
         snapshot.connection.attempt = 100;
@@ -241,8 +245,6 @@ END_TEST
 int main(void) {
         Suite *suite = suite_create("status line");
         TCase *lines = tcase_create("lines");
-        SRunner *runner;
-        int failed;
 
         tcase_add_checked_fixture(lines, setup, teardown);
         tcase_set_timeout(lines, 60);
@@ -261,9 +263,5 @@ int main(void) {
         tcase_add_test(lines, names);
         suite_add_tcase(suite, lines);
 
-        runner = srunner_create(suite);
-        srunner_run_all(runner, CK_ENV);
-        failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+        return suite_run(suite);
 }

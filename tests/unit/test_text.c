@@ -8,6 +8,8 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "base/utf8.h"
+#include "suite.h"
 
 START_TEST(test_growth) {
         _cleanup_text_ struct text text = TEXT_INIT;
@@ -171,6 +173,33 @@ START_TEST(test_time) {
 }
 END_TEST
 
+START_TEST(test_utf8_cut) {
+        static const struct {
+                const char *string;
+                size_t max, size;
+        } rows[] = {
+                { "", 0, 0 }, { "", 5, 0 }, { "abc", 5, 3 }, { "abc", 3, 3 }, { "abc", 2, 2 }, { "abc", 0, 0 },
+                { "a\xc3\xb6", 3, 3 }, { "a\xc3\xb6", 2, 1 }, { "\xc3\xb6", 1, 0 }, { "\xc3\xb6" "b", 2, 2 },
+                { "a\xe2\x82\xac", 4, 4 }, { "a\xe2\x82\xac", 3, 1 }, { "a\xe2\x82\xac", 2, 1 },
+                { "a\xf0\x9f\x98\x80", 5, 5 }, { "a\xf0\x9f\x98\x80", 4, 1 }, { "a\xf0\x9f\x98\x80", 2, 1 },
+                /* no UTF-8: cut all the same, near the limit */
+                { "\x80\x80\x80\x80\x80\x80\x80", 5, 2 }, { "\x80\x80\x80", 2, 0 },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(rows); i++)
+                ck_assert_uint_eq(utf8_cut(rows[i].string, rows[i].max), rows[i].size);
+        ck_assert_uint_eq(utf8_cut("abc", SIZE_MAX), 3);
+}
+END_TEST
+
+START_TEST(test_errno_words) {
+        ck_assert_str_eq(errno_words(ECONNREFUSED), "Connection refused");
+        ck_assert_str_eq(errno_words(0), "Success");
+        ck_assert_str_eq(errno_words(-1), "Unknown error");
+        ck_assert_str_eq(errno_words(4096), "Unknown error");
+}
+END_TEST
+
 int main(void) {
         Suite *suite = suite_create("text");
         TCase *tcase = tcase_create("text");
@@ -181,13 +210,10 @@ int main(void) {
         tcase_add_test(tcase, test_no_control_byte_passes);
         tcase_add_loop_test(tcase, test_seconds, 0, ELEMENTSOF(seconds));
         tcase_add_loop_test(tcase, test_time, 0, ELEMENTSOF(times));
+        tcase_add_test(tcase, test_utf8_cut);
+        tcase_add_test(tcase, test_errno_words);
         tcase_set_timeout(tcase, 60);
         suite_add_tcase(suite, tcase);
 
-        SRunner *runner = srunner_create(suite);
-        srunner_run_all(runner, CK_ENV);
-        int failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-
-        return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+        return suite_run(suite);
 }

@@ -14,10 +14,16 @@
 #include <sys/socket.h>
 
 #include "base/waiter.h"
+#include "suite.h"
 #include "virtual.h"
 
 /* A wait that shall be ended by something else; a test that meets it has failed. */
 #define LONG (20 * USEC_PER_SEC)
+
+/* On the virtual clock: so many seconds from its start. */
+static usec_t at(double seconds) {
+        return VIRTUAL_START + virtual_seconds(seconds);
+}
 
 struct hooks {
         struct waiter *waiter;
@@ -52,7 +58,7 @@ START_TEST(virtual_deadline) {
 
         virtual_init(&v);
         ck_assert_uint_eq(waiter_now(&v.waiter), VIRTUAL_START);
-        ck_assert_int_eq(waiter_until(&v.waiter, VIRTUAL_START + virtual_seconds(90), 0), 0);
+        ck_assert_int_eq(waiter_until(&v.waiter, at(90), 0), 0);
         ck_assert_uint_eq(virtual_elapsed(&v), virtual_seconds(90));
         ck_assert_uint_eq(waiter_realtime(&v.waiter), VIRTUAL_REALTIME_START + virtual_seconds(90));
         ck_assert_uint_eq(v.wakeups, 1);
@@ -70,7 +76,7 @@ START_TEST(virtual_slices) {
 
         virtual_init(&v);
         watch_hooks(&hooks, &v.waiter, virtual_seconds(30));
-        ck_assert_int_eq(waiter_until(&v.waiter, VIRTUAL_START + virtual_seconds(300), 0), 0);
+        ck_assert_int_eq(waiter_until(&v.waiter, at(300), 0), 0);
         ck_assert_uint_eq(virtual_elapsed(&v), virtual_seconds(300));
         ck_assert_uint_eq(v.wakeups, 10);
         ck_assert_uint_eq(hooks.progress, 10);
@@ -79,7 +85,7 @@ START_TEST(virtual_slices) {
         virtual_advance(&v, virtual_seconds(5));
         ck_assert_int_eq(waiter_progress(&v.waiter), 0);
         ck_assert_uint_eq(hooks.progress, 11);
-        ck_assert_uint_eq(waiter_slice_end(&v.waiter), VIRTUAL_START + virtual_seconds(335));
+        ck_assert_uint_eq(waiter_slice_end(&v.waiter), at(335));
         ck_assert_uint_eq(v.wakeups, 10);
 }
 END_TEST
@@ -121,7 +127,7 @@ START_TEST(virtual_reload) {
         virtual_at(&v, virtual_seconds(10), VIRTUAL_RELOAD);
 
         /* Who does not ask for it is not woken, but the hook runs and the flag stays. */
-        ck_assert_int_eq(waiter_until(&v.waiter, VIRTUAL_START + virtual_seconds(20), WAIT_FILE), 0);
+        ck_assert_int_eq(waiter_until(&v.waiter, at(20), WAIT_FILE), 0);
         ck_assert_uint_eq(virtual_elapsed(&v), virtual_seconds(20));
         ck_assert_uint_eq(hooks.reloads, 1);
 
@@ -129,7 +135,7 @@ START_TEST(virtual_reload) {
         ck_assert_int_eq(waiter_until(&v.waiter, USEC_INFINITY, WAIT_RELOAD), WAIT_RELOAD);
         ck_assert(waiter_take_reload(&v.waiter));
         ck_assert(!waiter_take_reload(&v.waiter));
-        ck_assert_int_eq(waiter_until(&v.waiter, VIRTUAL_START + virtual_seconds(30), WAIT_RELOAD), 0);
+        ck_assert_int_eq(waiter_until(&v.waiter, at(30), WAIT_RELOAD), 0);
         ck_assert_uint_eq(hooks.reloads, 1);
 }
 END_TEST
@@ -141,14 +147,14 @@ START_TEST(virtual_mask) {
         virtual_at(&v, virtual_seconds(10), VIRTUAL_FILE);
         virtual_at(&v, virtual_seconds(5), VIRTUAL_CONNECTION);
 
-        ck_assert_int_eq(waiter_until(&v.waiter, VIRTUAL_START + virtual_seconds(60), WAIT_FILE), WAIT_FILE);
+        ck_assert_int_eq(waiter_until(&v.waiter, at(60), WAIT_FILE), WAIT_FILE);
         ck_assert_uint_eq(virtual_elapsed(&v), virtual_seconds(10));
         /* Once only; the other one is still pending. */
-        ck_assert_int_eq(waiter_until(&v.waiter, VIRTUAL_START + virtual_seconds(60),
+        ck_assert_int_eq(waiter_until(&v.waiter, at(60),
                                       WAIT_FILE | WAIT_CONNECTION),
                          WAIT_CONNECTION);
         ck_assert_uint_eq(virtual_elapsed(&v), virtual_seconds(10));
-        ck_assert_int_eq(waiter_until(&v.waiter, VIRTUAL_START + virtual_seconds(60),
+        ck_assert_int_eq(waiter_until(&v.waiter, at(60),
                                       WAIT_FILE | WAIT_CONNECTION),
                          0);
 }
@@ -162,7 +168,7 @@ START_TEST(virtual_suspend) {
         virtual_at(&v, virtual_seconds(100), VIRTUAL_FILE);
 
         /* The deadline passes while the machine sleeps: due at once. */
-        ck_assert_int_eq(waiter_until(&v.waiter, VIRTUAL_START + virtual_seconds(60), 0), 0);
+        ck_assert_int_eq(waiter_until(&v.waiter, at(60), 0), 0);
         ck_assert_uint_eq(virtual_elapsed(&v), virtual_seconds(7210));
         ck_assert_int_eq(waiter_until(&v.waiter, USEC_INFINITY, WAIT_FILE), WAIT_FILE);
         ck_assert_uint_eq(virtual_elapsed(&v), virtual_seconds(7210));
@@ -194,7 +200,7 @@ static void teardown(void) {
 START_TEST(real_deadline) {
         usec_t start = waiter_now(&real), realtime = waiter_realtime(&real);
 
-        ck_assert_int_eq(waiter_until(&real, start + 30 * USEC_PER_MSEC, WAIT_FILE | WAIT_CONNECTION), 0);
+        ck_assert_int_eq(waiter_until(&real, start + 30 * USEC_PER_MSEC, WAIT_FILE), 0);
         ck_assert_uint_ge(waiter_now(&real), start + 30 * USEC_PER_MSEC);
         ck_assert_uint_ge(waiter_realtime(&real), realtime + 20 * USEC_PER_MSEC);
 
@@ -309,6 +315,12 @@ static void stop_by_signal(int signal_number _unused_) {
 static void ignore_signal(int signal_number _unused_) {
 }
 
+static void handle(int signal_number, void (*handler)(int)) {
+        struct sigaction action = { .sa_handler = handler };
+
+        ck_assert_int_eq(sigaction(signal_number, &action, NULL), 0);
+}
+
 /* A signal handler alone ends nothing; one that calls waiter_stop() does. */
 START_TEST(real_interrupted) {
         struct sigevent by_signal = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1 };
@@ -316,16 +328,16 @@ START_TEST(real_interrupted) {
         struct itimerspec soon = { .it_value.tv_nsec = 5000000, .it_interval.tv_nsec = 5000000 };
         usec_t start = waiter_now(&real);
 
-        ck_assert(sigaction(SIGUSR1, &(struct sigaction) { .sa_handler = ignore_signal }, NULL) == 0);
+        handle(SIGUSR1, ignore_signal);
         ck_assert_int_eq(timer_create(CLOCK_MONOTONIC, &by_signal, &timer), 0);
         ck_assert_int_eq(timer_settime(timer, 0, &soon, NULL), 0);
         ck_assert_int_eq(waiter_until(&real, start + 50 * USEC_PER_MSEC, 0), 0);
         ck_assert_uint_ge(waiter_now(&real), start + 50 * USEC_PER_MSEC);
 
-        ck_assert(sigaction(SIGUSR1, &(struct sigaction) { .sa_handler = stop_by_signal }, NULL) == 0);
+        handle(SIGUSR1, stop_by_signal);
         ck_assert_int_eq(waiter_until(&real, waiter_now(&real) + LONG, 0), WAIT_STOP);
         ck_assert_int_eq(timer_delete(timer), 0);
-        ck_assert(sigaction(SIGUSR1, &(struct sigaction) { .sa_handler = SIG_DFL }, NULL) == 0);
+        handle(SIGUSR1, SIG_DFL);
 }
 END_TEST
 
@@ -343,9 +355,8 @@ END_TEST
 
 int main(void) {
         Suite *suite = suite_create("waiter");
-        TCase *virtual_clock = tcase_create("virtual clock"), *real_clock = tcase_create("real clock");
-        SRunner *runner;
-        int failed;
+        TCase *virtual_clock = tcase_create("virtual clock");
+        TCase *real_clock = tcase_create("real clock");
 
         tcase_add_test(virtual_clock, virtual_deadline);
         tcase_add_test(virtual_clock, virtual_slices);
@@ -371,9 +382,5 @@ int main(void) {
         tcase_add_test(real_clock, real_pollfds);
         suite_add_tcase(suite, real_clock);
 
-        runner = srunner_create(suite);
-        srunner_run_all(runner, CK_ENV);
-        failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+        return suite_run(suite);
 }

@@ -55,12 +55,12 @@ struct virtual_waiter {
         usec_t now;             /* what waiter_now() says */
         struct virtual_event events[64];
         size_t n_events;
-        unsigned wakeups;       /* waits that came back, a slice's end included; looks do not count */
+        unsigned wakeups;       /* waits that came back, a slice's end included; no looks */
 };
 
 void virtual_init(struct virtual_waiter *v);
 
-/* Adds an event at the given time since virtual_init(), in any order. At most ELEMENTSOF(events). */
+/* Adds an event at the given time since virtual_init(), in any order. */
 void virtual_at(struct virtual_waiter *v, usec_t when, enum virtual_kind kind);
 void virtual_suspend_at(struct virtual_waiter *v, usec_t when, usec_t asleep);
 

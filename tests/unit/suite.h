@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <check.h>
+
+/* Runs and frees the suite, as chatty as CK_VERBOSITY says. What main() is to return. */
+int suite_run(Suite *suite);
+
+/*
+ * The same for a suite whose tests wait more than they work: each of its cases,
+ * whose names end with NULL, runs in a process of its own, all side by side.
+ */
+int suite_run_abreast(Suite *suite, const char *const *cases);
