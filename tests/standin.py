@@ -1,0 +1,428 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""A stand-in for ToolHive: answers as `thv serve` does, and misbehaves on demand.
+
+It serves the tests and the demonstration and is never installed. When all its ports listen it
+prints one JSON line (pid, port, urls, socket, control, nonce) on stdout. It ends on SIGTERM and
+SIGINT, and when the thread that started it ends, so that a killed test run leaves nothing behind.
+
+Behaviours are named in standin_misbehave.py. On the command line: --misbehave NAME[,key=value]…,
+where route= and count= say on which requests and how often: --misbehave 'hang,route=GET
+/health,count=2'.
+
+With --control-port it can be told things on another port, which stays open whatever the others do.
+Each is POST /standin/VERB with a JSON object; the answer is JSON, 400 with {"error": …} when
+refused:
+
+  behave     {"name": …, "route": "GET /api/v1beta/workloads", "count": 3, …parameters}
+             route `*` (the default) is every request; a path may end in `*`; with a `?` the query
+             counts too. The first rule that matches is played. refuse and backlog-full act at once
+             and last until start; `silence` and its like hold for connections made from now on.
+  clear      {}                       forgets all behaviours
+  stop       {"discovery": true}      closes the port and its connections at once, removes the file
+  start      {}                       listens again on the same port, writes the file
+  move       {"port": 0} or {"range": "50000-50100"}: stop, then start elsewhere
+  cut        {}                       ends the kept-alive connections, goes on listening
+  squat      {"name": "s1", "port": 0, "behaviours": [{"name": "ssh"}, …]}: one more server on another
+             port; behave, clear, stop, start, move and cut reach it with "server": "s1"
+  workloads  {"count": N}, {"add": ["name", {entry…}]}, {"remove": [names]}, {"status": {name: status}},
+             {"update": {name: {key: value or null to leave out}}}, {"raw": "text"}
+  registry   {"servers": N, "remote_servers": N}, {"add": [names]}, {"remove": [names]},
+             {"last_updated": "…"}, {"problem": "registry_unavailable"}, {"raw": "text"}
+  toolhive   {"version": …, "nonce": …, "runtime_away": bool, "starting_ms": N, "install_ms": N}
+  discovery  {"action": "write" or "remove", "text": any content, "mode": 384, "fields": {"url": …}}
+  requests   {}                       requests and connections so far: method, path, port, connection, time
+  reset      {}                       forgets those
+"""
+
+import argparse
+import ctypes
+import datetime
+import errno
+import itertools
+import json
+import os
+import pathlib
+import resource
+import secrets
+import select
+import signal
+import socket
+import ssl
+import threading
+import time
+
+from standin_misbehave import Exchange, Rule, Rules, normal
+from standin_toolhive import ToolHive
+from standin_wire import Answer, Connection, Gone
+
+BACKENDS = {"toolhive": ToolHive}
+PR_SET_PDEATHSIG = 1
+BACKLOG = 1024
+
+
+class Journal:
+    """What was asked so far, on all ports; times are CLOCK_MONOTONIC, as every process here sees it."""
+
+    def __init__(self):
+        self._lock = threading.Lock()
+        self._numbers = itertools.count(1)
+        self.reset()
+
+    def reset(self):
+        with self._lock:
+            self.requests = []
+            self.connections = []
+
+    def connection(self, port):
+        with self._lock:
+            number = next(self._numbers)
+            self.connections.append({"connection": number, "port": port, "time": time.monotonic()})
+            return number
+
+    def request(self, connection, request):
+        with self._lock:
+            self.requests.append({
+                "method": request.method, "path": request.target, "port": connection.port,
+                "connection": connection.ident, "time": time.monotonic(), "headers": request.headers,
+                "body": request.body[:65536].decode("utf-8", "replace")})
+
+    def tell(self):
+        with self._lock:
+            return {"requests": list(self.requests), "connections": list(self.connections)}
+
+
+class DiscoveryFile:
+    """server.json as ToolHive keeps it: mode 0600 in a 0700 folder, put in place by a rename."""
+
+    def __init__(self, path, nonce):
+        self._path = pathlib.Path(path)
+        self._nonce = nonce
+        self._started_at = datetime.datetime.now(datetime.timezone.utc).isoformat().replace("+00:00", "Z")
+
+    def write(self, url, text=None, mode=0o600, fields=None):
+        if text is None:
+            text = json.dumps({"url": url, "pid": os.getpid(), "nonce": self._nonce,
+                               "started_at": self._started_at, **(fields or {})})
+        if not self._path.parent.is_dir():
+            self._path.parent.mkdir(parents=True)
+            self._path.parent.chmod(0o700)
+        temporary = self._path.with_name(f".{self._path.name}.{os.getpid()}")
+        temporary.write_text(text)
+        temporary.chmod(mode)
+        temporary.replace(self._path)
+
+    def remove(self):
+        self._path.unlink(missing_ok=True)
+
+
+class Server:
+    """One backend on one port of some addresses, or on a Unix socket, with its own rules.
+
+    start() and stop() may be repeated. stop() closes the listening sockets first and then ends every
+    connection, so that from its return on the port refuses, as after the end of a real server.
+    """
+
+    def __init__(self, backend, journal, rules=(), hosts=("127.0.0.1",), path=None, tls=None):
+        self.backend = backend
+        self.rules = Rules(rules)
+        self.port = 0
+        self.path = path
+        self._journal = journal
+        self._hosts = hosts
+        self._tls = tls
+        self._lock = threading.Lock()
+        self._connections = set()
+        self._listeners = []
+        self._fillers = []
+
+    def urls(self):
+        scheme = "https" if self._tls else "http"
+        hosts = [f"[{host}]" if ":" in host else host for host in self._hosts]
+        return [f"{scheme}://{host}:{self.port}" for host in hosts] if self._hosts else []
+
+    def url(self):
+        """What the discovery file names."""
+        return (self.urls() or [f"unix://{self.path}"])[0]
+
+    # ---- listening ----
+
+    def start(self, ports=None, backlog=BACKLOG, accepting=True):
+        """Listens on the first of the ports that is free everywhere; ports None means the same again."""
+        self.stop()
+        sockets = self._bind(ports or [self.port])
+        for sock in sockets:
+            sock.listen(backlog)
+            thread = threading.Thread(target=self._accept, args=(sock,), daemon=True)
+            if accepting:
+                thread.start()
+            self._listeners.append((sock, thread))
+
+    def _bind(self, ports):
+        error = OSError("no port to listen on")
+        for port in ports:
+            # With port 0 the kernel picks one that is free on the first address only: try some.
+            for _ in range(1 if port else 20):
+                try:
+                    return self._bind_all(port)
+                except OSError as failure:
+                    error = failure
+        raise error
+
+    def _bind_all(self, port):
+        sockets = []
+        try:
+            for host in self._hosts:
+                family = socket.AF_INET6 if ":" in host else socket.AF_INET
+                sock = socket.socket(family, socket.SOCK_STREAM)
+                sockets.append(sock)
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                if family == socket.AF_INET6:
+                    sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                sock.bind((host, port))
+                port = sock.getsockname()[1]
+            if self.path:
+                sockets.append(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+                pathlib.Path(self.path).unlink(missing_ok=True)
+                sockets[-1].bind(self.path)
+        except OSError:
+            for sock in sockets:
+                sock.close()
+            raise
+        self.port = port
+        return sockets
+
+    def stop(self):
+        """Refuses from now on; the port stays known for the next start."""
+        for sock, thread in self._listeners:
+            if thread.is_alive():
+                # Wakes the thread in accept(); only then may the descriptor's number be given away.
+                sock.shutdown(socket.SHUT_RDWR)
+                thread.join()
+            sock.close()
+        if self.path and self._listeners:
+            pathlib.Path(self.path).unlink(missing_ok=True)
+        for sock in self._fillers:
+            sock.close()
+        self._listeners, self._fillers = [], []
+        self.cut()
+
+    def cut(self):
+        with self._lock:
+            for connection in self._connections:
+                connection.cut()
+
+    def fill_backlog(self):
+        """Listens, never accepts, and takes all the places itself: a connect from now on gets no word."""
+        self.start(backlog=0, accepting=False)
+        for listener, _ in self._listeners:
+            for _ in range(16):
+                filler = socket.socket(listener.family, socket.SOCK_STREAM)
+                filler.setblocking(False)
+                self._fillers.append(filler)
+                error = filler.connect_ex(listener.getsockname())
+                poller = select.poll()
+                poller.register(filler, select.POLLOUT)
+                if error == errno.EAGAIN or (error and not poller.poll(100)):
+                    break
+
+    def behave(self, rule):
+        """Takes a rule; those of the listener act now, the others when their moment comes."""
+        if rule.name == "refuse":
+            self.stop()
+        elif rule.name == "backlog-full":
+            self.fill_backlog()
+        else:
+            self.rules.add(rule)
+
+    # ---- connections ----
+
+    def _accept(self, listener):
+        while True:
+            try:
+                sock, _ = listener.accept()
+            except OSError:
+                return
+            port = self.path if sock.family == socket.AF_UNIX else self.port
+            connection = Connection(sock, self._journal.connection(port), port)
+            with self._lock:
+                self._connections.add(connection)
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection):
+        try:
+            if rule := self.rules.take("accept"):
+                rule.play(Exchange(connection))
+                return
+            if self._tls:
+                connection.sock = self._tls.wrap_socket(connection.sock, server_side=True)
+            self._talk(connection)
+        except (Gone, OSError):
+            pass
+        finally:
+            with self._lock:
+                self._connections.discard(connection)
+            connection.close()
+
+    def _talk(self, connection):
+        keep = True
+        while keep:
+            request = connection.read_request()
+            self._journal.request(connection, request)
+            exchange = Exchange(connection, request, self.backend)
+            rule = self.rules.take("request", request)
+            keep = (rule.play(exchange) if rule else normal(exchange)) and not request.last()
+
+
+class Control:
+    """The backend of the control port: each verb is a method, its arguments are the JSON object."""
+
+    def __init__(self, main, journal, discovery):
+        self._servers = {"main": main}
+        self._journal = journal
+        self._discovery = discovery
+        # One order at a time: stop and start of the same server must not interleave.
+        self._lock = threading.Lock()
+
+    def answer(self, request):
+        verb = request.path.removeprefix("/standin/")
+        try:
+            arguments = json.loads(request.body or b"{}")
+            method = getattr(self, f"_do_{verb}", None)
+            with self._lock:
+                if method:
+                    return Answer.json(method(**arguments) or {})
+                return Answer.json(self._servers["main"].backend.control(verb, arguments))
+        except Exception as error:
+            # Whatever is wrong with an order belongs to the test that gave it, not to this program.
+            return Answer.json({"error": f"{verb}: {type(error).__name__}: {error}"}, 400)
+
+    def _publish(self, server):
+        if self._discovery and server is self._servers["main"]:
+            self._discovery.write(server.url())
+
+    def _do_behave(self, server="main", **rule):
+        self._servers[server].behave(Rule(**rule))
+
+    def _do_clear(self, server="main"):
+        self._servers[server].rules.clear()
+
+    def _do_cut(self, server="main"):
+        self._servers[server].cut()
+
+    def _do_stop(self, server="main", discovery=True):
+        if self._discovery and discovery and server == "main":
+            self._discovery.remove()
+        self._servers[server].stop()
+
+    def _do_start(self, server="main"):
+        return self._do_move(server, self._servers[server].port)
+
+    def _do_move(self, server="main", port=0, range=None):
+        self._do_stop(server)
+        self._servers[server].start(port_list(range) if range else [port])
+        self._publish(self._servers[server])
+        return {"port": self._servers[server].port, "urls": self._servers[server].urls()}
+
+    def _do_squat(self, name, port=0, behaviours=(), hosts=("127.0.0.1",)):
+        server = Server(self._servers["main"].backend, self._journal, hosts=hosts)
+        server.start([port])
+        for rule in behaviours:
+            server.behave(Rule(**rule))
+        self._servers[name] = server
+        return {"port": server.port, "urls": server.urls()}
+
+    def _do_discovery(self, action="write", **options):
+        if not self._discovery:
+            raise ValueError("started without --discovery-file")
+        if action == "remove":
+            self._discovery.remove()
+        else:
+            self._discovery.write(self._servers["main"].url(), **options)
+
+    def _do_requests(self):
+        return self._journal.tell()
+
+    def _do_reset(self):
+        self._journal.reset()
+
+
+def port_list(text):
+    first, _, last = text.partition("-")
+    return range(int(first), int(last) + 1)
+
+
+def misbehaviour(text):
+    try:
+        return Rule.parse(text)
+    except (TypeError, ValueError) as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(description="A stand-in for ToolHive that misbehaves on demand.")
+    parser.add_argument("--backend", choices=BACKENDS, default="toolhive")
+    parser.add_argument("--host", action="append", metavar="ADDRESS", help="127.0.0.1 unless given; repeatable")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--port", type=int, default=0, help="0 takes a free one")
+    where.add_argument("--port-range", type=port_list, metavar="A-B", help="the first free one of these")
+    parser.add_argument("--socket", metavar="PATH", help="a Unix socket; alone unless --host is given")
+    parser.add_argument("--tls", nargs=2, metavar=("CERT", "KEY"))
+    parser.add_argument("--workloads", type=int, default=0, metavar="N")
+    parser.add_argument("--registry-servers", type=int, default=79, metavar="N")
+    parser.add_argument("--version", default="v0.44.0")
+    parser.add_argument("--nonce", default=None, metavar="HEX", help="random unless given; empty sends none")
+    parser.add_argument("--discovery-file", metavar="PATH")
+    parser.add_argument("--misbehave", type=misbehaviour, action="append", default=[], metavar="NAME[,k=v]…")
+    parser.add_argument("--control-port", type=int, metavar="N")
+    return parser.parse_args()
+
+
+def main():
+    # It is the thread that started us, not its process, whose end brings the signal: see
+    # harness.py.
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    # Each connection is a descriptor, and a scan may hold many at once.
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    endings = {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, endings)
+    threading.stack_size(256 << 10)
+    arguments = parse_arguments()
+    nonce = secrets.token_hex(16) if arguments.nonce is None else arguments.nonce
+
+    tls = None
+    if arguments.tls:
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(*arguments.tls)
+
+    journal = Journal()
+    backend = BACKENDS[arguments.backend](arguments.version, nonce, arguments.workloads,
+                                          arguments.registry_servers)
+    hosts = arguments.host or ([] if arguments.socket else ["127.0.0.1"])
+    server = Server(backend, journal, (), hosts, arguments.socket, tls)
+    server.start(arguments.port_range or [arguments.port])
+    for rule in arguments.misbehave:
+        server.behave(rule)
+    discovery = DiscoveryFile(arguments.discovery_file, nonce) if arguments.discovery_file else None
+    if discovery:
+        discovery.write(server.url())
+
+    told = {"pid": os.getpid(), "port": server.port, "urls": server.urls(), "socket": server.path,
+            "nonce": nonce, "control": None}
+    if arguments.control_port is not None:
+        control = Server(Control(server, journal, discovery), Journal())
+        control.start([arguments.control_port])
+        told["control"] = control.url()
+    print(json.dumps(told), flush=True)
+
+    signal.sigwait(endings)
+    if discovery:
+        discovery.remove()
+    server.stop()
+    # Daemon threads may sit in any call: leave without waiting for the interpreter to collect them.
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,469 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The stand-in's misbehaviours: everything a server can do wrong to a client, by name.
+
+A behaviour is a function of an exchange and of its own parameters. Three stages: "listener" ones
+have no function here, since they change the listening socket itself; "accept" ones play as soon as
+a connection is taken, before anything is read; "request" ones play after one request was read, and
+may use the answer that would have been given. A request behaviour that returns KEEP lets the
+connection go on; after any other the connection is closed. `Rules` holds what is to be played on
+which route, and how many times.
+"""
+
+import base64
+import functools
+import gzip
+import inspect
+import itertools
+import os
+import threading
+
+from standin_wire import Answer
+
+KEEP = True
+BLANKS = b" " * 65536
+BEHAVIOURS = {"refuse": ("listener", None), "backlog-full": ("listener", None)}
+
+
+class Exchange:
+    """One connection, and in the request stage what was asked on it."""
+
+    def __init__(self, connection, request=None, backend=None):
+        self.connection = connection
+        self.request = request
+        self._backend = backend
+        self._answer = None
+
+    def answer(self):
+        """What a good server would answer; asking for it carries the request out, once."""
+        if self._answer is None:
+            self._answer = self._backend.answer(self.request)
+        return self._answer
+
+    def send(self, data):
+        self.connection.send(data)
+
+    def send_chunk(self, data, extension=b""):
+        self.send(b"%x%s\r\n%s\r\n" % (len(data), extension, data))
+
+    def drip(self, data, interval):
+        for byte in data:
+            self.send(bytes([byte]))
+            self.connection.hold(interval)
+
+
+def behaviour(name, stage="request"):
+    def register(function):
+        BEHAVIOURS[name] = (stage, function)
+        return function
+    return register
+
+
+class Rule:
+    """Play that behaviour on that route, count times or until cleared."""
+
+    def __init__(self, name, route="*", count=None, **parameters):
+        if name not in BEHAVIOURS:
+            raise ValueError(f"no behaviour {name}; there are {', '.join(sorted(BEHAVIOURS))}")
+        self.name = name
+        self.route = route
+        self.left = count
+        self.parameters = parameters
+        self.stage, self._function = BEHAVIOURS[name]
+        if self._function:
+            inspect.signature(self._function).bind(None, **parameters)
+
+    @classmethod
+    def parse(cls, text):
+        """From the command line: NAME[,key=value]…"""
+        name, *pairs = text.split(",")
+        return cls(name, **{key: _value(value) for key, _, value in (p.partition("=") for p in pairs)})
+
+    def matches(self, request):
+        """`*`, `METHOD PATH` or `* PATH`; a path may end in `*`; with a `?` the query counts too."""
+        if self.route == "*":
+            return True
+        method, _, pattern = self.route.partition(" ")
+        path = request.target if "?" in pattern else request.path
+        return (method in ("*", request.method)
+                and (path.startswith(pattern[:-1]) if pattern.endswith("*") else path == pattern))
+
+    def play(self, exchange):
+        return self._function(exchange, **self.parameters)
+
+
+def _value(text):
+    for convert in (int, float):
+        try:
+            return convert(text)
+        except ValueError:
+            pass
+    return {"true": True, "false": False}.get(text, text)
+
+
+class Rules:
+    """The rules of one server; the first that matches and is not used up is played."""
+
+    def __init__(self, rules=()):
+        self._lock = threading.Lock()
+        self._rules = list(rules)
+
+    def add(self, rule):
+        with self._lock:
+            self._rules.append(rule)
+
+    def clear(self):
+        with self._lock:
+            self._rules.clear()
+
+    def take(self, stage, request=None):
+        """The rule to play now, with one use taken off it; None when all is to go well."""
+        with self._lock:
+            for rule in self._rules:
+                if rule.stage != stage or (request is not None and not rule.matches(request)):
+                    continue
+                if rule.left is not None:
+                    rule.left -= 1
+                    if rule.left <= 0:
+                        self._rules.remove(rule)
+                return rule
+        return None
+
+
+# ---- as soon as the connection is there ----
+
+@behaviour("silence", "accept")
+def silence(exchange, seconds=3600):
+    exchange.connection.hold(seconds)
+
+
+@behaviour("reset-at-accept", "accept")
+def reset_at_accept(exchange):
+    exchange.connection.reset()
+
+
+@behaviour("close-at-accept", "accept")
+def close_at_accept(exchange):
+    pass
+
+
+@behaviour("ssh", "accept")
+def ssh(exchange, banner="SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u3\r\n", seconds=3600):
+    exchange.send(banner.encode())
+    exchange.connection.hold(seconds)
+
+
+# ---- no answer, or one that comes slowly ----
+
+@behaviour("hang")
+def hang(exchange, seconds=3600):
+    exchange.connection.hold(seconds)
+
+
+@behaviour("close")
+def close(exchange):
+    pass
+
+
+@behaviour("slow")
+def slow(exchange, ms=1000):
+    exchange.connection.hold(ms / 1000)
+    return normal(exchange)
+
+
+@behaviour("drip-headers")
+def drip_headers(exchange, interval=1.0):
+    answer = exchange.answer()
+    exchange.drip(answer.head(), interval)
+    exchange.send(answer.body)
+    return KEEP
+
+
+@behaviour("drip-body")
+def drip_body(exchange, interval=1.0):
+    answer = exchange.answer()
+    exchange.send(answer.head())
+    exchange.drip(answer.body, interval)
+    return KEEP
+
+
+@behaviour("normal")
+def normal(exchange):
+    answer = exchange.answer()
+    # One send: header and body in one segment where they fit, as a buffered server would do it.
+    exchange.send(answer.head() + answer.body)
+    return KEEP
+
+
+@behaviour("close-after")
+def close_after(exchange):
+    """The whole answer, then the end that was not announced."""
+    normal(exchange)
+
+
+@behaviour("create-then-drop")
+def create_then_drop(exchange, reset=False):
+    """Carries the request out and loses the connection before the answer."""
+    exchange.answer()
+    if reset:
+        exchange.connection.reset()
+
+
+# ---- cut off, reset, or with a length that is not so ----
+
+@behaviour("cut-headers")
+def cut_headers(exchange, keep=25):
+    exchange.send(exchange.answer().head()[:keep])
+
+
+@behaviour("cut-body")
+def cut_body(exchange, keep=5):
+    exchange.send(exchange.answer().head() + exchange.answer().body[:keep])
+
+
+@behaviour("length-long")
+def length_long(exchange, extra=100):
+    answer = exchange.answer()
+    exchange.send(answer.head([("Content-Length", len(answer.body) + extra)]) + answer.body)
+
+
+@behaviour("length-short")
+def length_short(exchange, missing=5):
+    answer = exchange.answer()
+    exchange.send(answer.head([("Content-Length", max(0, len(answer.body) - missing))]) + answer.body)
+
+
+@behaviour("reset-after-request")
+def reset_after_request(exchange):
+    exchange.connection.reset()
+
+
+@behaviour("reset-in-headers")
+def reset_in_headers(exchange, keep=25, pause=0.05):
+    cut_headers(exchange, keep)
+    _reset_after(exchange, pause)
+
+
+@behaviour("reset-in-body")
+def reset_in_body(exchange, keep=5, pause=0.05):
+    cut_body(exchange, keep)
+    _reset_after(exchange, pause)
+
+
+def _reset_after(exchange, pause):
+    """A reset drops what is still to be sent: leave that the time to arrive."""
+    exchange.connection.hold(pause)
+    exchange.connection.reset()
+
+
+# ---- another answer ----
+
+@behaviour("status")
+def status(exchange, code=500, body="Internal Server Error\n", type="text/plain; charset=utf-8", headers=None):
+    """headers is an object, or on the command line `Name:value|Name:value`."""
+    if isinstance(headers, str):
+        headers = dict(pair.split(":", 1) for pair in headers.split("|"))
+    answer = Answer(code, body.encode(), type, (headers or {}).items())
+    exchange.send(answer.head() + (b"" if code == 204 else answer.body))
+    return KEEP
+
+
+@behaviour("redirect")
+def redirect(exchange, url, code=302):
+    return status(exchange, code, "", headers={"Location": url})
+
+
+@behaviour("raw")
+def raw(exchange, data, hold=0):
+    """Any bytes (base64), then the end, after hold seconds."""
+    exchange.send(base64.b64decode(data))
+    exchange.connection.hold(hold)
+
+
+@behaviour("json")
+def json_text(exchange, text=None, data=None):
+    """A 200 with that body: text, or bytes in base64."""
+    body = base64.b64decode(data) if text is None else text.encode()
+    return _ok(exchange, body)
+
+
+def _ok(exchange, body):
+    exchange.send(Answer(200, body, "application/json").head() + body)
+    return KEEP
+
+
+@behaviour("version-missing")
+def version_missing(exchange):
+    return _ok(exchange, b'{"build":"v0.44.0"}\n')
+
+
+@behaviour("version-number")
+def version_number(exchange):
+    return _ok(exchange, b'{"version":44}\n')
+
+
+@behaviour("null-workloads")
+def null_workloads(exchange):
+    return _ok(exchange, b'{"workloads":null}\n')
+
+
+@behaviour("depth")
+def depth(exchange, n=33):
+    """The usual object with one more member, so that it nests n levels deep in all."""
+    nest = b'{"deep":' + b"[" * (n - 1) + b"]" * (n - 1) + b","
+    return _ok(exchange, exchange.answer().body.replace(b"{", nest, 1))
+
+
+@behaviour("entries")
+def entries(exchange, n=1_000_000, key="workloads"):
+    return _ok(exchange, b'{"%s":[%s{}]}\n' % (key.encode(), b"{}," * (n - 1)))
+
+
+BAD_UTF8 = {
+    "lead": b"\xff", "cut": b"\xe2\x82", "overlong": b"\xc0\xaf", "surrogate": b"\xed\xa0\x80",
+    "too-high": b"\xf4\x90\x80\x80", "lone": b"\x80",
+}
+
+
+@behaviour("bad-utf8")
+def bad_utf8(exchange, kind="lead"):
+    """The usual body with bytes that are not UTF-8 at the start of its first string value."""
+    return _ok(exchange, exchange.answer().body.replace(b'":"', b'":"' + BAD_UTF8[kind], 1))
+
+
+# ---- too much ----
+
+CHUNKED = [("Transfer-Encoding", "chunked")]
+
+
+def _padding(body, mib):
+    """Blanks that make a JSON body that long and leave its meaning: only the size is wrong."""
+    left = int(mib * (1 << 20)) - len(body)
+    while left > 0:
+        yield BLANKS[:left]
+        left -= len(BLANKS)
+
+
+@behaviour("endless")
+def endless(exchange, chunked=True):
+    answer = exchange.answer()
+    exchange.send(answer.head(CHUNKED if chunked else [("Connection", "close")]))
+    send = exchange.send_chunk if chunked else exchange.send
+    send(answer.body)
+    while True:
+        send(BLANKS)
+
+
+@behaviour("chunked")
+def chunked(exchange, mib=0, size=4096):
+    """The usual body in chunks of that size, padded to so many MiB."""
+    answer = exchange.answer()
+    exchange.send(answer.head(CHUNKED))
+    for start in range(0, len(answer.body), size):
+        exchange.send_chunk(answer.body[start:start + size])
+    for blanks in _padding(answer.body, mib):
+        exchange.send_chunk(blanks)
+    exchange.send(b"0\r\n\r\n")
+    return KEEP
+
+
+@behaviour("big")
+def big(exchange, mib=20):
+    """The usual body padded to so many MiB, with a true Content-Length."""
+    answer = exchange.answer()
+    exchange.send(answer.head([("Content-Length", max(int(mib * (1 << 20)), len(answer.body)))]))
+    exchange.send(answer.body)
+    for blanks in _padding(answer.body, mib):
+        exchange.send(blanks)
+    return KEEP
+
+
+@behaviour("header-line")
+def header_line(exchange, kib=101):
+    return _with_headers(exchange, [("X-Long", "x" * (kib << 10))])
+
+
+@behaviour("header-many")
+def header_many(exchange, kib=65):
+    return _with_headers(exchange, [(f"X-Many-{number:06}", "x" * 1007) for number in range(kib)])
+
+
+def _with_headers(exchange, headers):
+    answer = exchange.answer()
+    more = Answer(answer.status, answer.body, headers=[*answer.headers, *headers])
+    exchange.send(more.head() + more.body)
+    return KEEP
+
+
+@behaviour("informational")
+def informational(exchange, code=103, n=None, interval=0.0):
+    """1xx answers, n of them or without end, then the real one."""
+    line = b"HTTP/1.1 %d Early\r\nLink: </x>\r\n\r\n" % code
+    for _ in itertools.count() if n is None else range(n):
+        exchange.send(line)
+        exchange.connection.hold(interval)
+    return normal(exchange)
+
+
+@behaviour("switching")
+def switching(exchange, seconds=3600):
+    exchange.send(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n")
+    exchange.connection.hold(seconds)
+
+
+@behaviour("trailers")
+def trailers(exchange, mb=3):
+    answer = exchange.answer()
+    exchange.send(answer.head(CHUNKED))
+    exchange.send_chunk(answer.body)
+    exchange.send(b"0\r\n")
+    for _ in range(mb):
+        exchange.send((b"X-Trailer: " + b"x" * 987 + b"\r\n") * 1000)
+    exchange.send(b"\r\n")
+    return KEEP
+
+
+@behaviour("chunk-extension")
+def chunk_extension(exchange, mb=3):
+    answer = exchange.answer()
+    exchange.send(answer.head(CHUNKED))
+    exchange.send_chunk(answer.body, b";x=" + b"x" * (mb * 1_000_000))
+    exchange.send(b"0\r\n\r\n")
+    return KEEP
+
+
+@functools.cache
+def _packed(body, mib):
+    """Only once: who asks has a time-out, and this takes half a second."""
+    return gzip.compress(body + b"".join(_padding(body, mib)), 6)
+
+
+@behaviour("gzip-bomb")
+def gzip_bomb(exchange, mib=64):
+    answer = exchange.answer()
+    packed = _packed(answer.body, mib)
+    exchange.send(answer.head([("Content-Encoding", "gzip"), ("Content-Length", len(packed))]) + packed)
+    return KEEP
+
+
+# ---- not HTTP ----
+
+@behaviour("http09")
+def http09(exchange):
+    exchange.send(exchange.answer().body)
+
+
+@behaviour("garbage")
+def garbage(exchange, size=4096):
+    exchange.send(b"\0\x01\xfe" + os.urandom(size))
+
+
+@behaviour("tls-alert")
+def tls_alert(exchange):
+    """What OpenSSL says to plain text: the alert record protocol_version, then the end."""
+    exchange.send(b"\x15\x03\x01\x00\x02\x02\x46")
+
+
+@behaviour("tls-go")
+def tls_go(exchange):
+    """What a Go server with TLS says to plain HTTP."""
+    exchange.send(b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n")
