@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * The worker: the one blocking thread that does everything but signals. It asks
+ * what is due, runs it as an operation of the source through the retries, and
+ * reports what the model learnt: to the log, to systemd, to the state file and
+ * the metrics. It alone sends READY, STATUS, RELOADING and watchdog pings, the
+ * last only from places that prove progress.
+ */
+
+#include <stdatomic.h>
+
+#include "base/settings.h"
+#include "report/notify.h"
+#include "report/state_file.h"
+#include "service/operation.h"
+#include "service/poll.h"
+
+/* How a worker makes its source: toolhive_new(), or what a test puts there. */
+typedef int (*source_maker)(const struct settings *settings, struct waiter *waiter, const char *last,
+                            struct source **ret_source);
+
+struct worker {
+        const struct settings *settings;
+        struct waiter *waiter;
+        source_maker make_source;
+
+        struct source *source;
+        struct operations operations;
+        struct snapshot snapshot;
+        struct poll workloads, registry;
+
+        struct notify notify;
+        struct state_file state_file;
+        usec_t started_at;              /* CLOCK_BOOTTIME */
+        usec_t beaten_at;               /* the last heartbeat */
+        char kept_endpoint[sizeof ((struct connection *) NULL)->endpoint];      /* as last kept */
+        bool metrics_broken;            /* told once */
+        bool second;                    /* another service holds the state file: this one writes no files */
+        unsigned short seed[3];         /* of the jitter: erand48(3) */
+        atomic_int exit_code;           /* 1 from the CRITICAL line on; the main thread reads it */
+};
+
+/* Settings and waiter are borrowed; nothing is opened yet. */
+void worker_init(struct worker *worker, const struct settings *settings, struct waiter *waiter,
+                 source_maker make_source);
+
+/*
+ * Runs until a stop or until the attempts are spent: 0, or 1 after the CRITICAL
+ * line (or when the worker cannot even start). Frees all that it opened.
+ */
+int worker_run(struct worker *worker);
