@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A stand-in, lent to one test at a time, and the program that is connected to it and polls."""
+
+import atexit
+import pathlib
+import queue
+import signal
+import sys
+import tempfile
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+
+from harness import Optimizer, Standin, free_port, state, wait_for  # noqa: E402
+
+LIST = "/api/v1beta/workloads?all=true"
+REGISTRY = "/api/v1beta/registry/default"
+MIB = 1 << 20
+
+
+def names(optimizer):
+    return [item["name"] for item in state(optimizer)["workloads"]["items"]]
+
+
+class StateCase(unittest.TestCase):
+    idle = queue.SimpleQueue()
+
+    def setUp(self):
+        """A stand-in that another test is done with, as good as new, or a new one."""
+        try:
+            self.standin = self.idle.get_nowait()
+        except queue.Empty:
+            self.standin = Standin(port=free_port())
+            atexit.register(self.standin.kill)
+        self.addCleanup(self.idle.put, self.standin)
+        self.closed = free_port()
+        self.standin.clear()
+        self.standin.control("workloads", count=3)
+        self.standin.control("registry", servers=79, remote_servers=5)
+        self.standin.control("toolhive", runtime_away=False)
+        self.standin.start_listening()
+        self.standin.reset()
+
+    def folder(self):
+        return pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+
+    def optimizer(self, **settings):
+        settings = {"toolhive_port": self.standin.port, "toolhive_discovery_file": "none",
+                    "toolhive_start_port_scan": self.closed, "toolhive_end_port_scan": self.closed,
+                    "toolhive_initial_backoff": 0.1, "toolhive_max_backoff": 1, **settings}
+        return self.enterContext(Optimizer(**settings))
+
+    def polled(self, **settings):
+        """One that has done both of its first polls."""
+        optimizer = self.optimizer(**settings)
+        self.wait_state(optimizer, lambda told: told["pid"] == optimizer.pid and all(
+            (told[part]["polled_at"] or "") >= told["started_at"] for part in ("workloads", "registry")))
+        return optimizer
+
+    def wait_state(self, optimizer, condition, timeout=5.0, what="the state"):
+        def fits():
+            told = state(optimizer)
+            return told if told and condition(told) else None
+        return wait_for(fits, timeout, what, interval=0.01)
+
+    def poll_again(self, optimizer, path=LIST):
+        """Has both polls made now, and waits until that of the workloads is told."""
+        before = state(optimizer)["workloads"]["polled_at"]
+        optimizer.signal(signal.SIGHUP)
+        return self.wait_state(optimizer, lambda told: told["workloads"]["polled_at"] != before, what="a poll")
+
+    def news(self, optimizer, since):
+        """Level and text of what was logged since then, without the reload's own line."""
+        return [line for line in optimizer.lines()[since:] if not line.message.startswith("Reload")]
