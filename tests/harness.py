@@ -12,7 +12,6 @@ import concurrent.futures
 import contextlib
 import ctypes
 import errno
-import fcntl
 import http.client
 import json
 import os
@@ -21,7 +20,6 @@ import random
 import re
 import select
 import shlex
-import shutil
 import signal
 import socket
 import struct
@@ -30,12 +28,12 @@ import sys
 import tempfile
 import threading
 import time
-import unittest
 import urllib.parse
+
+from runner import isolated, main  # noqa: F401 (the tests take them from here)
 
 HERE = pathlib.Path(__file__).resolve().parent
 SLOWNESS = float(os.environ.get("MCP_OPTIMIZER_TEST_SLOWNESS", "1"))
-ABREAST = 4
 PR_SET_PDEATHSIG = 1
 _prctl = ctypes.CDLL(None, use_errno=True).prctl
 
@@ -118,71 +116,6 @@ def loopback():
     """An address of 127/8 that is this caller's alone, so that no other test's server is found there,
     on whatever port, 8080 included."""
     return f"127.{random.randint(1, 254)}.{random.randint(0, 254)}.{random.randint(2, 254)}"
-
-
-# ---- a network of one's own ----
-
-NAMESPACE = "MCP_OPTIMIZER_TEST_NAMESPACE"
-
-
-def isolated():
-    """Whether all ports are ours: main() says so."""
-    return os.environ.get(NAMESPACE) == "own"
-
-
-def _loopback_up():
-    SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
-    with socket.socket() as sock:
-        request = bytearray(fcntl.ioctl(sock, SIOCGIFFLAGS, struct.pack("16sh22x", b"lo", 0)))
-        request[16] |= IFF_UP
-        fcntl.ioctl(sock, SIOCSIFFLAGS, bytes(request))
-
-
-class _Abreast(unittest.TestSuite):
-    """Runs its tests some at a time, each with a result of its own; no fixtures of classes or modules."""
-
-    def run(self, result, debug=False):
-        with concurrent.futures.ThreadPoolExecutor(ABREAST) as pool:
-            for own in pool.map(_run_one, _flatten(self)):
-                result.testsRun += own.testsRun
-                for kind in ("errors", "failures", "skipped", "expectedFailures", "unexpectedSuccesses"):
-                    getattr(result, kind).extend(getattr(own, kind))
-        return result
-
-
-def _flatten(suite):
-    for item in suite:
-        yield from _flatten(item) if isinstance(item, unittest.TestSuite) else [item]
-
-
-def _run_one(test):
-    own = unittest.TestResult()
-    test.run(own)
-    return own
-
-
-def main(abreast=False):
-    """unittest.main() for a black-box test, in a network namespace of its own where the kernel gives one.
-
-    `abreast` is for files whose tests do little but wait: some of them run at a time.
-
-    The program looks for ToolHive on 8080 and in ToolHive's own range. On the machine's own loopback a
-    test would find there what its neighbours or the developer run; where there is no namespace, the tests
-    that need those ports are skipped.
-    """
-    if NAMESPACE not in os.environ:
-        # Root needs no user namespace, in which it could not give a file away.
-        command = ["unshare", "--net"] if os.geteuid() == 0 else ["unshare", "--map-root-user", "--net"]
-        allowed = shutil.which("unshare") and subprocess.run([*command, "true"], capture_output=True).returncode == 0
-        os.environ[NAMESPACE] = "own" if allowed else "shared"
-        if allowed:
-            os.execvp(command[0], [*command, sys.executable, *sys.argv])
-    if isolated():
-        _loopback_up()
-    loader = unittest.TestLoader()
-    if abreast:
-        loader.suiteClass = _Abreast
-    unittest.main(testLoader=loader)
 
 
 # ---- processes ----

@@ -18,6 +18,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
+from runner import run_tests
 from test_units import assignments, duration, waiting_time
 
 SOURCE = Path(os.environ.get("MCP_OPTIMIZER_SOURCE") or Path(__file__).resolve().parent.parent)
@@ -580,4 +581,4 @@ class Unit(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    run_tests()

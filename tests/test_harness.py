@@ -19,6 +19,7 @@ import unittest.mock
 import harness
 from harness import Line, NotifySocket, Optimizer, Standin, free_port_range, spawn, state, wait_for
 from rawclient import LIMIT, connect, read_all, send_request
+from runner import run_tests
 
 
 class TestListening(unittest.TestCase):
@@ -227,4 +228,4 @@ class TestHarness(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    run_tests()

@@ -12,6 +12,7 @@ import unittest
 
 from harness import SLOWNESS, Standin, wait_for
 from rawclient import LIMIT, VERSION, connect, read_all, read_for, read_some, send_request
+from runner import run_tests
 from standin_misbehave import BEHAVIOURS
 
 WORKLOADS = "/api/v1beta/workloads"
@@ -364,4 +365,4 @@ class TestMisbehaviour(StandinCase):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    run_tests()

@@ -15,6 +15,8 @@ import tempfile
 import unittest
 from pathlib import Path
 
+from runner import run_tests
+
 SOURCE = Path(__file__).resolve().parent.parent
 BINARY = os.environ.get("MCP_OPTIMIZER_BINARY")
 CONF = SOURCE / "conf"
@@ -442,4 +444,4 @@ class Catalog(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    run_tests()

@@ -39,5 +39,6 @@ int suite_run_abreast(Suite *suite, const char *const *cases) {
         while (wait(&status) > 0)
                 if (status != 0)
                         result = EXIT_FAILURE;
+        srunner_free(srunner_create(suite));    /* check's only way to free a suite */
         return result;
 }
