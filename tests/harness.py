@@ -8,6 +8,7 @@ sleeps for a fixed time: what is awaited is awaited by wait_for(), and all such 
 multiplied by MCP_OPTIMIZER_TEST_SLOWNESS, which sanitizers and valgrind need.
 """
 
+import atexit
 import concurrent.futures
 import contextlib
 import ctypes
@@ -78,7 +79,8 @@ def _port_is_free(port):
 
 
 BLOCK = 8
-_reserved = []
+_reserved = contextlib.ExitStack()
+atexit.register(_reserved.close)
 
 
 def _reserve(first, count):
@@ -93,7 +95,8 @@ def _reserve(first, count):
             for sock in taken:
                 sock.close()
             return False
-    _reserved.extend(taken)
+    for sock in taken:
+        _reserved.enter_context(sock)
     return True
 
 
