@@ -18,6 +18,9 @@
 #include "base/http_transfer.h"
 
 #define BODY_ALLOCATED_MIN ((size_t) 4096)
+/* One read of the socket, where a body may be large; libcurl's 16 KiB do for all else, a search's many above all. */
+#define LARGE_BODY ((size_t) 1 << 20)
+#define LARGE_BUFFER (64L << 10)
 
 static int body_reserve(struct http_transfer *transfer, size_t more) {
         struct http_response *response = &transfer->response;
@@ -171,6 +174,8 @@ static int set_limits(struct http_transfer *transfer) {
         /* The same, or libcurl's own 300 s would end the connecting of a longer request. */
         bad |= curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, milliseconds);
         bad |= curl_easy_setopt(easy, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t) transfer->body_max);
+        if (transfer->body_max >= LARGE_BODY)
+                bad |= curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, LARGE_BUFFER);
         bad |= curl_easy_setopt(easy, CURLOPT_HTTP09_ALLOWED, 0L);
         bad |= curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
         bad |= curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");

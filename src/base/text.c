@@ -139,6 +139,15 @@ static void add_json_escape(struct text *text, uint32_t code) {
                           0xDC00 + ((code - 0x10000) & 0x3FF));
 }
 
+/* How many of the next bytes are printable ASCII that JSON takes as it is: nearly all of any text. */
+static size_t plain_span(const char *string) {
+        size_t n = 0;
+
+        while (string[n] >= ' ' && string[n] <= '~' && string[n] != '"' && string[n] != '\\')
+                n++;
+        return n;
+}
+
 void text_add_json(struct text *text, const char *string) {
         if (!string) {
                 text_add(text, "null");
@@ -146,10 +155,16 @@ void text_add_json(struct text *text, const char *string) {
         }
 
         text_add_bytes(text, "\"", 1);
-        while (*string) {
+        for (;;) {
+                size_t length = plain_span(string);
                 uint32_t code;
-                size_t length = utf8_decode(string, SIZE_MAX, &code);
 
+                text_add_bytes(text, string, length);
+                string += length;
+                if (!*string)
+                        break;
+
+                length = utf8_decode(string, SIZE_MAX, &code);
                 if (length == 0) {
                         text_add(text, "\xEF\xBF\xBD");         /* U+FFFD */
                         length = 1;
