@@ -42,3 +42,10 @@ int suite_run_abreast(Suite *suite, const char *const *cases) {
         srunner_free(srunner_create(suite));    /* check's only way to free a suite */
         return result;
 }
+
+unsigned suite_slowness(void) {
+        const char *given = getenv("MCP_OPTIMIZER_TEST_SLOWNESS");
+        long slowness = given ? strtol(given, NULL, 10) : 1;
+
+        return slowness > 1 ? (unsigned) slowness : 1;
+}

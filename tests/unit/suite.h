@@ -11,3 +11,6 @@ int suite_run(Suite *suite);
  * whose names end with NULL, runs in a process of its own, all side by side.
  */
 int suite_run_abreast(Suite *suite, const char *const *cases);
+
+/* How many times slower than an idle machine this run may be: MCP_OPTIMIZER_TEST_SLOWNESS, at least 1. */
+unsigned suite_slowness(void);
