@@ -7,6 +7,7 @@
 
 #include <errno.h>
 
+#include "base/file_watch.h"
 #include "report/log.h"
 #include "source/discovery_file.h"
 #include "source/toolhive.h"
@@ -60,14 +61,14 @@ static int toolhive_check(struct source *source) {
 static void toolhive_watch(struct source *source) {
         struct toolhive *toolhive = toolhive_of(source);
 
-        source->waiter->file_fd = toolhive->watch ? discovery_watch_fd(toolhive->watch) : -1;
+        source->waiter->file_fd = toolhive->watch ? file_watch_fd(toolhive->watch) : -1;
         source->waiter->connection_fd = http_idle_socket(toolhive->http);
 }
 
 static bool toolhive_file_changed(struct source *source) {
         struct toolhive *toolhive = toolhive_of(source);
 
-        return toolhive->watch && discovery_watch_drain(toolhive->watch);
+        return toolhive->watch && file_watch_drain(toolhive->watch);
 }
 
 static uint64_t toolhive_requests(const struct source *source) {
@@ -79,7 +80,7 @@ static struct source *toolhive_free(struct source *source) {
 
         source->waiter->file_fd = -1;
         source->waiter->connection_fd = -1;
-        discovery_watch_free(toolhive->watch);
+        file_watch_free(toolhive->watch);
         locate_free(toolhive->locate);
         http_free(toolhive->http);
         free(toolhive);
@@ -111,7 +112,7 @@ static int prepare_search(struct toolhive *toolhive) {
                 return 0;
 
         /* Without the watch, ToolHive's return is noticed by the next attempt instead. */
-        r = discovery_watch_new(path, &toolhive->watch);
+        r = file_watch_new(path, &toolhive->watch);
         if (r < 0)
                 log_debug("Cannot watch the discovery file, going on without",
                           LOG_STRING("path", path), LOG_STRING("error", errno_words(-r)));

@@ -6,14 +6,14 @@
 #include "base/settings.h"
 #include "source/source.h"
 
-struct discovery_watch;
+struct file_watch;
 
 struct toolhive {
         struct source source;           /* first: the public part */
         const struct settings *settings;
         struct http *http;
         struct locate *locate;          /* NULL when pinned */
-        struct discovery_watch *watch;  /* NULL when there is no discovery file to watch */
+        struct file_watch *watch;  /* NULL when there is no discovery file to watch */
         usec_t identity_timeout;
 };
 

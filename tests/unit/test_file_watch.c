@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * The watch for the discovery file: its coming is noticed however its folders come to be, and what
- * is no news wakes nobody. Events of inotify(7) are there when the call that causes them returns, so
+ * The watch for a file: its coming is noticed however its folders come to be, and what is no news
+ * wakes nobody. Events of inotify(7) are there when the call that causes them returns, so
  * no test here waits for anything.
  */
 
@@ -13,25 +13,25 @@
 #include <sys/stat.h>
 
 #include "base/file.h"
-#include "source/discovery_file.h"
+#include "base/file_watch.h"
 #include "suite.h"
 
-#define GOOD "{\"url\":\"http://127.0.0.1:50004\",\"nonce\":\"00ff\"}"
+#define GOOD "{\"schema\": 1}"
 
 static char folder[32];
 static char path[256];
 
 static void setup(void) {
-        strcpy(folder, "/tmp/test-discovery-XXXXXX");
+        strcpy(folder, "/tmp/test-watch-XXXXXX");
         ck_assert_ptr_nonnull(mkdtemp(folder));
-        snprintf(path, sizeof path, "%s/server.json", folder);
+        snprintf(path, sizeof path, "%s/state.json", folder);
 }
 
 /* Removes what a test may have left, from the deepest on. */
 static void teardown(void) {
         static const char *const left[] = {
-                "a/b/c/server.json", "a/b/c", "a/b", "a", "moved/b/c/server.json", "moved/b/c", "moved/b",
-                "moved", "other.json", "server.json", "",
+                "a/b/c/state.json", "a/b/c", "a/b", "a", "moved/b/c/state.json", "moved/b/c", "moved/b",
+                "moved", "other.json", "state.json", "",
         };
         char name[300];
 
@@ -52,12 +52,12 @@ static void write_file(const char *name, const char *text, mode_t mode) {
         ck_assert_int_eq(fclose(file), 0);
 }
 
-static bool is_awake(const struct discovery_watch *watch) {
-        return poll(&(struct pollfd) { .fd = discovery_watch_fd(watch), .events = POLLIN }, 1, 0) == 1;
+static bool is_awake(const struct file_watch *watch) {
+        return poll(&(struct pollfd) { .fd = file_watch_fd(watch), .events = POLLIN }, 1, 0) == 1;
 }
 
 static void set_deep_path(void) {
-        snprintf(path, sizeof path, "%s/a/b/c/server.json", folder);
+        snprintf(path, sizeof path, "%s/a/b/c/state.json", folder);
 }
 
 static void make_folders(const char *top) {
@@ -73,17 +73,17 @@ static void make_folders(const char *top) {
 
 /* Folders and file at one blow, before any event is read. */
 START_TEST(test_watch_parents) {
-        _cleanup_(discovery_watch_freep) struct discovery_watch *watch = NULL;
+        _cleanup_(file_watch_freep) struct file_watch *watch = NULL;
 
         set_deep_path();
-        ck_assert_int_eq(discovery_watch_new(path, &watch), 0);
+        ck_assert_int_eq(file_watch_new(path, &watch), 0);
         ck_assert(!is_awake(watch));
 
         make_folders("a");
         ck_assert_int_eq(file_replace(path, GOOD, strlen(GOOD), 0600), 0);
         ck_assert(is_awake(watch));
-        ck_assert(discovery_watch_drain(watch));
-        ck_assert(!discovery_watch_drain(watch));
+        ck_assert(file_watch_drain(watch));
+        ck_assert(!file_watch_drain(watch));
         ck_assert(!is_awake(watch));
 }
 END_TEST
@@ -91,92 +91,92 @@ END_TEST
 /* Folder by folder, each event read before the next. */
 START_TEST(test_watch_steps) {
         static const char *const levels[] = { "a", "a/b", "a/b/c" };
-        _cleanup_(discovery_watch_freep) struct discovery_watch *watch = NULL;
+        _cleanup_(file_watch_freep) struct file_watch *watch = NULL;
         char name[300];
 
         set_deep_path();
-        ck_assert_int_eq(discovery_watch_new(path, &watch), 0);
+        ck_assert_int_eq(file_watch_new(path, &watch), 0);
         for (size_t i = 0; i < ELEMENTSOF(levels); i++) {
                 snprintf(name, sizeof name, "%s/%s", folder, levels[i]);
                 ck_assert_int_eq(mkdir(name, 0700), 0);
                 ck_assert(is_awake(watch));
-                ck_assert(!discovery_watch_drain(watch));
+                ck_assert(!file_watch_drain(watch));
         }
         write_file(path, GOOD, 0600);
         ck_assert(is_awake(watch));
-        ck_assert(discovery_watch_drain(watch));
+        ck_assert(file_watch_drain(watch));
 }
 END_TEST
 
 /* What is there at the start is known; what goes is no news; what comes back is. */
 START_TEST(test_watch_file) {
-        _cleanup_(discovery_watch_freep) struct discovery_watch *watch = NULL;
+        _cleanup_(file_watch_freep) struct file_watch *watch = NULL;
         char other[256];
         int fd;
 
         write_file(path, GOOD, 0600);
-        ck_assert_int_eq(discovery_watch_new(path, &watch), 0);
-        ck_assert(!discovery_watch_drain(watch));
+        ck_assert_int_eq(file_watch_new(path, &watch), 0);
+        ck_assert(!file_watch_drain(watch));
 
         ck_assert_int_eq(unlink(path), 0);
-        ck_assert(!discovery_watch_drain(watch));
+        ck_assert(!file_watch_drain(watch));
         ck_assert_int_eq(file_replace(path, GOOD, strlen(GOOD), 0600), 0);
-        ck_assert(discovery_watch_drain(watch));
+        ck_assert(file_watch_drain(watch));
         ck_assert_int_eq(file_replace(path, GOOD, strlen(GOOD), 0600), 0);
-        ck_assert(discovery_watch_drain(watch));
+        ck_assert(file_watch_drain(watch));
 
         /* Another file of the folder wakes, and is found to be nothing. */
         snprintf(other, sizeof other, "%s/other.json", folder);
         write_file(other, GOOD, 0600);
         ck_assert(is_awake(watch));
-        ck_assert(!discovery_watch_drain(watch));
+        ck_assert(!file_watch_drain(watch));
 
         /* In place: truncated is nothing yet, written is. */
         fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
         ck_assert_int_ge(fd, 0);
-        ck_assert(!discovery_watch_drain(watch));
+        ck_assert(!file_watch_drain(watch));
         ck_assert_int_eq(write(fd, GOOD, strlen(GOOD)), (ssize_t) strlen(GOOD));
         ck_assert_int_eq(close(fd), 0);
         ck_assert(is_awake(watch));
-        ck_assert(discovery_watch_drain(watch));
+        ck_assert(file_watch_drain(watch));
 }
 END_TEST
 
 /* The way moved aside and built again; the old one is of no interest any more. */
 START_TEST(test_watch_moved) {
-        _cleanup_(discovery_watch_freep) struct discovery_watch *watch = NULL;
+        _cleanup_(file_watch_freep) struct file_watch *watch = NULL;
         char old[256], moved[256], file[300];
 
         set_deep_path();
         make_folders("a");
-        ck_assert_int_eq(discovery_watch_new(path, &watch), 0);
+        ck_assert_int_eq(file_watch_new(path, &watch), 0);
 
         snprintf(old, sizeof old, "%s/a", folder);
         snprintf(moved, sizeof moved, "%s/moved", folder);
-        snprintf(file, sizeof file, "%s/moved/b/c/server.json", folder);
+        snprintf(file, sizeof file, "%s/moved/b/c/state.json", folder);
         ck_assert_int_eq(rename(old, moved), 0);
         ck_assert(is_awake(watch));
-        ck_assert(!discovery_watch_drain(watch));
+        ck_assert(!file_watch_drain(watch));
         write_file(file, GOOD, 0600);
-        ck_assert(!discovery_watch_drain(watch));
+        ck_assert(!file_watch_drain(watch));
         ck_assert(!is_awake(watch));
 
         make_folders("a");
-        ck_assert(!discovery_watch_drain(watch));
+        ck_assert(!file_watch_drain(watch));
         write_file(path, GOOD, 0600);
         ck_assert(is_awake(watch));
-        ck_assert(discovery_watch_drain(watch));
+        ck_assert(file_watch_drain(watch));
 }
 END_TEST
 
 /* Once the file's folder is watched, what happens in those above wakes nobody. */
 START_TEST(test_watch_quiet) {
-        _cleanup_(discovery_watch_freep) struct discovery_watch *watch = NULL;
+        _cleanup_(file_watch_freep) struct file_watch *watch = NULL;
         char other[256];
 
         set_deep_path();
         make_folders("a");
-        ck_assert_int_eq(discovery_watch_new(path, &watch), 0);
+        ck_assert_int_eq(file_watch_new(path, &watch), 0);
         snprintf(other, sizeof other, "%s/other.json", folder);
         write_file(other, GOOD, 0600);
         ck_assert(!is_awake(watch));
@@ -184,11 +184,11 @@ START_TEST(test_watch_quiet) {
 END_TEST
 
 START_TEST(test_watch_overflow) {
-        _cleanup_(discovery_watch_freep) struct discovery_watch *watch = NULL;
+        _cleanup_(file_watch_freep) struct file_watch *watch = NULL;
         char other[256];
         bool changed = false;
 
-        ck_assert_int_eq(discovery_watch_new(path, &watch), 0);
+        ck_assert_int_eq(file_watch_new(path, &watch), 0);
         snprintf(other, sizeof other, "%s/other.json", folder);
         for (unsigned i = 0; i < 20000; i++) {
                 write_file(other, "x", 0600);
@@ -196,25 +196,25 @@ START_TEST(test_watch_overflow) {
         }
         write_file(path, GOOD, 0600);
         for (unsigned i = 0; i < 1000 && is_awake(watch); i++)
-                changed = discovery_watch_drain(watch) || changed;
+                changed = file_watch_drain(watch) || changed;
         ck_assert(changed);
         ck_assert(!is_awake(watch));
 }
 END_TEST
 
 START_TEST(test_watch_relative) {
-        _cleanup_(discovery_watch_freep) struct discovery_watch *watch = NULL;
+        _cleanup_(file_watch_freep) struct file_watch *watch = NULL;
 
         ck_assert_int_eq(chdir(folder), 0);
-        ck_assert_int_eq(discovery_watch_new("server.json", &watch), 0);
-        write_file("server.json", GOOD, 0600);
-        ck_assert(discovery_watch_drain(watch));
+        ck_assert_int_eq(file_watch_new("state.json", &watch), 0);
+        write_file("state.json", GOOD, 0600);
+        ck_assert(file_watch_drain(watch));
 }
 END_TEST
 
 int main(void) {
-        Suite *suite = suite_create("discovery watch");
-        TCase *tcase = tcase_create("discovery watch");
+        Suite *suite = suite_create("file watch");
+        TCase *tcase = tcase_create("file watch");
 
         tcase_set_timeout(tcase, 60);
         tcase_add_checked_fixture(tcase, setup, teardown);

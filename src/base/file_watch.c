@@ -1,21 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * Watching for the discovery file, inotify(7)
+ * Watching one file for its change, inotify(7)
  *
- * The file comes and goes with ToolHive, and its folders may not exist before ToolHive's first
- * start. So every folder on the way is watched that exists: all of them for their own end (removed
- * or renamed, when the way leads elsewhere), and the deepest one for what appears in it. Watching
- * the others for that too would wake the service for every file that somebody creates in his home.
+ * Two wait for a file: the service for ToolHive's discovery file, and `wait` for the state file of a
+ * service. Either comes and goes with whoever writes it, and its folders may not exist before that
+ * one's first start. So every folder on the way is watched that exists: all of them for their own
+ * end (removed or renamed, when the way leads elsewhere), and the deepest one for what appears in
+ * it. Watching the others for that too would wake the caller for every file that somebody creates
+ * in his home.
  *
  * At each event the way is followed again from its top, and once the deepest folder is watched, the
  * next is looked for once more, so `mkdir -p` cannot outrun it. Events are then only a reason to
  * look: what counts is whether stat(2) shows another file than before. That is what makes the order
  * of events, their overflow and their absence of detail harmless.
  *
- * A file that is gone or still empty is remembered and not reported. ToolHive removes it when it
- * ends, and a writer in place truncates it first; a search that this would cause finds nothing, and
- * would use up the one wake a second that the return is then in need of.
+ * A file that is gone or still empty is remembered and not reported. It is removed when its writer
+ * ends, and truncated first by one that writes in place: neither is what is waited for, and a look
+ * at it would find nothing.
  */
 
 #include <errno.h>
@@ -23,7 +25,7 @@
 #include <sys/inotify.h>
 #include <sys/stat.h>
 
-#include "source/discovery_file.h"
+#include "base/file_watch.h"
 
 #define FOLDERS_MAX 64
 #define READS_MAX 64                    /* for one drain: a flood must not hold the worker */
@@ -39,7 +41,7 @@ struct mark {
         struct timespec modified, changed;
 };
 
-struct discovery_watch {
+struct file_watch {
         int fd;
         char *path;                     /* absolute */
         int folders[FOLDERS_MAX];       /* watch descriptors on the way, from the root down */
@@ -64,7 +66,7 @@ static struct mark take_mark(const char *path) {
         return (struct mark) { st.st_dev, st.st_ino, st.st_size, st.st_mtim, st.st_ctim };
 }
 
-static bool watches(const struct discovery_watch *watch, int folder) {
+static bool watches(const struct file_watch *watch, int folder) {
         for (size_t i = 0; i < watch->n_folders; i++)
                 if (watch->folders[i] == folder)
                         return true;
@@ -72,14 +74,14 @@ static bool watches(const struct discovery_watch *watch, int folder) {
 }
 
 /* Where the path of the next folder on the way ends; 0 when the file itself comes next. */
-static size_t next_folder(const struct discovery_watch *watch, size_t end) {
+static size_t next_folder(const struct file_watch *watch, size_t end) {
         const char *slash = strchr(watch->path + end + 1, '/');
 
         return slash ? (size_t) (slash - watch->path) : 0;
 }
 
 /* Watches the folder whose path ends there, for that mask. A watch descriptor or negative errno. */
-static int watch_folder(const struct discovery_watch *watch, size_t end, uint32_t mask) {
+static int watch_folder(const struct file_watch *watch, size_t end, uint32_t mask) {
         _cleanup_(freep) char *folder = strndup(watch->path, end > 0 ? end : 1);
         int wd;
 
@@ -93,7 +95,7 @@ static int watch_folder(const struct discovery_watch *watch, size_t end, uint32_
  * Watches the folders on the way for their end, as far as they exist. *ret_deepest is where the
  * path of the last one ends, *ret_next that of the missing one, 0 for none. 0 or negative errno.
  */
-static int walk(struct discovery_watch *watch, size_t *ret_deepest, size_t *ret_next) {
+static int walk(struct file_watch *watch, size_t *ret_deepest, size_t *ret_next) {
         size_t end = 0, deepest = 0;
         int wd;
 
@@ -116,7 +118,7 @@ static int walk(struct discovery_watch *watch, size_t *ret_deepest, size_t *ret_
 }
 
 /* Watches the way as it is now. 0, or the errno that kept its deepest folder from being watched. */
-static int follow(struct discovery_watch *watch) {
+static int follow(struct file_watch *watch) {
         int old[FOLDERS_MAX], r, wd;
         size_t n_old = watch->n_folders, deepest, next;
 
@@ -150,8 +152,8 @@ static int absolute_path(const char *path, char **ret_path) {
         return asprintf(ret_path, "%s/%s", folder, path) < 0 ? -ENOMEM : 0;
 }
 
-int discovery_watch_new(const char *path, struct discovery_watch **ret_watch) {
-        _cleanup_(discovery_watch_freep) struct discovery_watch *watch = calloc(1, sizeof *watch);
+int file_watch_new(const char *path, struct file_watch **ret_watch) {
+        _cleanup_(file_watch_freep) struct file_watch *watch = calloc(1, sizeof *watch);
         int r;
 
         if (!watch)
@@ -172,7 +174,7 @@ int discovery_watch_new(const char *path, struct discovery_watch **ret_watch) {
         return 0;
 }
 
-struct discovery_watch *discovery_watch_free(struct discovery_watch *watch) {
+struct file_watch *file_watch_free(struct file_watch *watch) {
         if (!watch)
                 return NULL;
         if (watch->fd >= 0)
@@ -182,11 +184,11 @@ struct discovery_watch *discovery_watch_free(struct discovery_watch *watch) {
         return NULL;
 }
 
-int discovery_watch_fd(const struct discovery_watch *watch) {
+int file_watch_fd(const struct file_watch *watch) {
         return watch->fd;
 }
 
-bool discovery_watch_drain(struct discovery_watch *watch) {
+bool file_watch_drain(struct file_watch *watch) {
         char events[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
         struct mark mark;
         bool changed;
