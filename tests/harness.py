@@ -4,8 +4,9 @@ waiting.
 
 Everything that is started here ends here: each object is a context manager that ends its own
 process by its pid, and should the test run itself be killed, the kernel ends the children. Nothing
-sleeps for a fixed time: what is awaited is awaited by wait_for(), and all such limits are
-multiplied by MCP_OPTIMIZER_TEST_SLOWNESS, which sanitizers and valgrind need.
+sleeps for a fixed time: what is awaited is awaited by wait_for(). Upper limits are in seconds as
+lasted() counts them, so that they hold on a machine under load and under sanitizers, too; lower ones
+in seconds of the clock, from a moment that is surely before what is timed.
 """
 
 import atexit
@@ -17,6 +18,7 @@ import http.client
 import json
 import os
 import pathlib
+import queue
 import random
 import re
 import select
@@ -31,10 +33,10 @@ import threading
 import time
 import urllib.parse
 
+from pace import SLOWNESS, lasted, wait_for
 from runner import isolated, main  # noqa: F401 (the tests take them from here)
 
 HERE = pathlib.Path(__file__).resolve().parent
-SLOWNESS = float(os.environ.get("MCP_OPTIMIZER_TEST_SLOWNESS", "1"))
 PR_SET_PDEATHSIG = 1
 _prctl = ctypes.CDLL(None, use_errno=True).prctl
 
@@ -48,18 +50,9 @@ def spawn(arguments, **options):
     """A child that the kernel kills when this process ends, however it ends."""
     def die_with_parent():
         _prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        # A shell that starts the suite in the background has it ignore Ctrl-C, and so would the child.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     return _spawner.submit(subprocess.Popen, arguments, preexec_fn=die_with_parent, **options).result()
-
-
-def wait_for(predicate, timeout=5.0, what="the condition", interval=0.002):
-    """The first true value of the predicate; AssertionError when it stays false for that long."""
-    deadline = time.monotonic() + timeout * SLOWNESS
-    while True:
-        if value := predicate():
-            return value
-        if time.monotonic() > deadline:
-            raise AssertionError(f"{what} did not come within {timeout * SLOWNESS:g} s")
-        time.sleep(interval)
 
 
 # ---- ports ----
@@ -68,6 +61,9 @@ def _port_is_free(port):
     for family, host in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
         try:
             with socket.socket(family, socket.SOCK_STREAM) as sock:
+                # A child that another thread starts right now has a copy of this socket until its exec: that
+                # must not be in the way of the server that is to have the port.
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 if family == socket.AF_INET6:
                     sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
                 sock.bind((host, port))
@@ -84,19 +80,20 @@ atexit.register(_reserved.close)
 
 
 def _reserve(first, count):
-    """Keeps other tests from these ports until this process ends: whoever scans them must find nobody else's."""
-    taken = []
-    for block in range(first // BLOCK, (first + count - 1) // BLOCK + 1):
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        taken.append(sock)
-        try:
-            sock.bind(f"\0mcp-optimizer-test-ports-{block}")
-        except OSError:
-            for sock in taken:
-                sock.close()
+    """Keeps other tests from these ports until this process ends: whoever scans them must find nobody else's.
+
+    Only then it is looked whether they are free. To look is to bind, and on a port that another test
+    has reserved that other one may be about to listen."""
+    with contextlib.ExitStack() as taken:
+        for block in range(first // BLOCK, (first + count - 1) // BLOCK + 1):
+            sock = taken.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
+            try:
+                sock.bind(f"\0mcp-optimizer-test-ports-{block}")
+            except OSError:
+                return False
+        if not all(_port_is_free(port) for port in range(first, first + count)):
             return False
-    for sock in taken:
-        _reserved.enter_context(sock)
+        _reserved.push(taken.pop_all())
     return True
 
 
@@ -106,7 +103,7 @@ def free_port_range(count):
     top = max(low, 12000 + count) - count
     for _ in range(200):
         first = random.randint(10000, top)
-        if all(_port_is_free(port) for port in range(first, first + count)) and _reserve(first, count):
+        if _reserve(first, count):
             return first
     raise AssertionError(f"no {count} free ports in a row")
 
@@ -144,13 +141,14 @@ class Process:
 
     def wait(self, timeout=10.0):
         """The exit code once it has ended; negative for a signal, as subprocess has it."""
-        return self.child.wait(timeout * SLOWNESS)
+        wait_for(lambda: not self.alive(), timeout, f"the end of process {self.pid}")
+        return self.child.returncode
 
     def terminate(self, timeout=10.0):
-        """SIGTERM: exit code, and how many seconds the end took."""
+        """SIGTERM: exit code, and how many seconds the end took, as lasted() counts them."""
         start = time.monotonic()
         self.signal(signal.SIGTERM)
-        return self.wait(timeout), time.monotonic() - start
+        return self.wait(timeout), lasted(start)
 
     def kill(self):
         if self.alive():
@@ -192,30 +190,60 @@ class Standin(Process):
     """tests/standin.py with a control port; options are its long options without the dashes.
 
     Standin(workloads=3, port_range="50000-50010", misbehave=["hang,route=GET /health"])
+
+    A program in Python takes a tenth of a second of work to start: one that a test is done with is
+    kept, and the next test has it begin anew.
     """
 
+    _idle = queue.SimpleQueue()
+
     def __init__(self, **options):
-        arguments = [sys.executable, str(HERE / "standin.py"), "--control-port", "0"]
+        arguments = []
         for name, value in options.items():
             for item in value if isinstance(value, list) else [value]:
                 words = item if isinstance(item, tuple) else [item]
                 arguments += [f"--{name.replace('_', '-')}", *map(str, words)]
-        super().__init__(spawn(arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE))
-        readable, _, _ = select.select([self.child.stdout], [], [], 10 * SLOWNESS)
-        line = self.child.stdout.readline() if readable else b""
-        if not line:
-            self.kill()
-            raise AssertionError(f"the stand-in did not start: {shlex.join(arguments)}")
-        told = json.loads(line)
+        try:
+            child, self.control_port = self._idle.get_nowait()
+        except queue.Empty:
+            child, told = self._start(arguments)
+            super().__init__(child)
+            self.control_port = urllib.parse.urlsplit(told["control"]).port
+        else:
+            super().__init__(child)
+            try:
+                told = self.control("renew", arguments=arguments)
+            except BaseException:
+                self.kill()
+                raise
         self.port, self.urls, self.socket = told["port"], told["urls"], told["socket"]
         self.nonce = told["nonce"]
-        self._control = urllib.parse.urlsplit(told["control"])
-        self.control_port = self._control.port
+
+    @staticmethod
+    def _start(arguments):
+        # It uses nothing that the module site is for, which is a good part of the start.
+        # The control port is none of those that a search of the ephemeral ports finds.
+        command = [sys.executable, "-S", str(HERE / "standin.py"), "--control-port", str(free_port()), *arguments]
+        child = spawn(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        readable, _, _ = select.select([child.stdout], [], [], 20 * SLOWNESS)
+        line = child.stdout.readline() if readable else b""
+        if not line:
+            Process(child).kill()
+            raise AssertionError(f"the stand-in did not start: {shlex.join(command)}")
+        return child, json.loads(line)
+
+    def __exit__(self, *_):
+        try:
+            self.control("retire")
+        except (OSError, http.client.HTTPException, AssertionError):
+            self.kill()     # the test has ended it, or it is ill
+        else:
+            self._idle.put((self.child, self.control_port))
 
     def control(self, verb, **arguments):
         """Any verb of the docstring of standin.py."""
         with contextlib.closing(http.client.HTTPConnection(
-                self._control.hostname, self._control.port, timeout=10 * SLOWNESS)) as connection:
+                "127.0.0.1", self.control_port, timeout=30 * SLOWNESS)) as connection:
             connection.request("POST", f"/standin/{verb}", json.dumps(arguments))
             response = connection.getresponse()
             value = json.loads(response.read())
@@ -321,9 +349,9 @@ class Optimizer(Process):
                    os.environ["MCP_OPTIMIZER_BINARY"], *map(str, arguments)]
         self._lines, self._part, self._ended = [], b"", False
         self._grown = threading.Condition()
+        self.started = time.monotonic()
         super().__init__(spawn(command, env=self.environment, stdin=subprocess.DEVNULL, bufsize=0,
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=self.home))
-        self.started = time.monotonic()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -366,17 +394,18 @@ class Optimizer(Process):
         matches = (wanted if callable(wanted)
                    else (lambda line: wanted.search(line.text)) if isinstance(wanted, re.Pattern)
                    else (lambda line: wanted in line.text))
-        deadline = time.monotonic() + timeout * SLOWNESS
+        begun = time.monotonic()
         with self._grown:
             while True:
+                left = timeout - lasted(begun)
+                self._take_lines()
                 for line in self._lines[after:]:
                     if matches(line):
                         return line
-                left = deadline - time.monotonic()
                 if left <= 0:
                     seen = "\n".join(line.text for line in self._lines)
-                    raise AssertionError(f"no line {wanted!r} within {timeout * SLOWNESS:g} s, but:\n{seen}")
-                self._grown.wait(left)
+                    raise AssertionError(f"no line {wanted!r} within {timeout:g} s, but:\n{seen}")
+                self._grown.wait(left * SLOWNESS)
 
     def finish(self, timeout=10.0):
         """Waits for its own end: exit code, all of stdout, and every line of stderr is in lines()."""

@@ -27,28 +27,29 @@ refused:
              port; behave, clear, stop, start, move and cut reach it with "server": "s1"
   workloads  {"count": N}, {"add": ["name", {entry…}]}, {"remove": [names]}, {"status": {name: status}},
              {"update": {name: {key: value or null to leave out}}}, {"raw": "text"}
-  registry   {"servers": N, "remote_servers": N}, {"add": [names]}, {"remove": [names]},
-             {"last_updated": "…"}, {"problem": "registry_unavailable"}, {"raw": "text"}
-  toolhive   {"version": …, "nonce": …, "runtime_away": bool, "starting_ms": N, "install_ms": N}
+  registry   {"servers": N, "remote_servers": N}, {"add": ["name", {server…, "remote": bool}]},
+             {"remove": [names]}, {"last_updated": "…"}, {"problem": "registry_unavailable"}, {"raw": "text"}
+  toolhive   {"version": …, "nonce": …, "runtime_away": bool, "starting_ms": N, "install_ms": N,
+             "started_status": "running", what an installed one becomes after starting}
   discovery  {"action": "write" or "remove", "text": any content, "mode": 384, "fields": {"url": …}}
   requests   {}                       requests and connections so far: method, path, port, connection, time
   reset      {}                       forgets those
+  retire     {}                       ends all of it, as SIGTERM would, but for the control port
+  renew      {"arguments": ["--port", "50001", …]}: all anew, as if started with those options; the
+             answer is the line that a start prints
 """
 
 import argparse
 import ctypes
-import datetime
 import errno
 import itertools
 import json
 import os
 import pathlib
 import resource
-import secrets
 import select
 import signal
 import socket
-import ssl
 import threading
 import time
 
@@ -98,7 +99,7 @@ class DiscoveryFile:
     def __init__(self, path, nonce):
         self._path = pathlib.Path(path)
         self._nonce = nonce
-        self._started_at = datetime.datetime.now(datetime.timezone.utc).isoformat().replace("+00:00", "Z")
+        self._started_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
     def write(self, url, text=None, mode=0o600, fields=None):
         if text is None:
@@ -274,13 +275,49 @@ class Server:
             keep = (rule.play(exchange) if rule else normal(exchange)) and not request.last()
 
 
+class Cast:
+    """What one set of options asks for: the servers, their journal, the discovery file."""
+
+    def __init__(self, options):
+        self.nonce = os.urandom(16).hex() if options.nonce is None else options.nonce
+        self.journal = Journal()
+        backend = BACKENDS[options.backend](options.version, self.nonce, options.workloads, options.registry_servers)
+        hosts = options.host or ([] if options.socket else ["127.0.0.1"])
+        self.main = Server(backend, self.journal, (), hosts, options.socket, tls_context(options.tls))
+        self.servers = {"main": self.main}
+        self.main.start(options.port_range or [options.port])
+        for rule in options.misbehave:
+            self.main.behave(rule)
+        self.discovery = DiscoveryFile(options.discovery_file, self.nonce) if options.discovery_file else None
+        if self.discovery:
+            self.discovery.write(self.main.url())
+
+    def told(self):
+        return {"pid": os.getpid(), "port": self.main.port, "urls": self.main.urls(), "socket": self.main.path,
+                "nonce": self.nonce}
+
+    def close(self):
+        if self.discovery:
+            self.discovery.remove()
+        for server in self.servers.values():
+            server.stop()
+
+
+def tls_context(files):
+    if not files:
+        return None
+    # Here, because it takes a third of all the time that a start takes, and hardly anybody asks for it.
+    import ssl
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*files)
+    return context
+
+
 class Control:
     """The backend of the control port: each verb is a method, its arguments are the JSON object."""
 
-    def __init__(self, main, journal, discovery):
-        self._servers = {"main": main}
-        self._journal = journal
-        self._discovery = discovery
+    def __init__(self, cast):
+        self.cast = cast
         # One order at a time: stop and start of the same server must not interleave.
         self._lock = threading.Lock()
 
@@ -292,59 +329,68 @@ class Control:
             with self._lock:
                 if method:
                     return Answer.json(method(**arguments) or {})
-                return Answer.json(self._servers["main"].backend.control(verb, arguments))
+                return Answer.json(self.cast.main.backend.control(verb, arguments))
         except Exception as error:
             # Whatever is wrong with an order belongs to the test that gave it, not to this program.
             return Answer.json({"error": f"{verb}: {type(error).__name__}: {error}"}, 400)
 
     def _publish(self, server):
-        if self._discovery and server is self._servers["main"]:
-            self._discovery.write(server.url())
+        if self.cast.discovery and server is self.cast.main:
+            self.cast.discovery.write(server.url())
 
     def _do_behave(self, server="main", **rule):
-        self._servers[server].behave(Rule(**rule))
+        self.cast.servers[server].behave(Rule(**rule))
 
     def _do_clear(self, server="main"):
-        self._servers[server].rules.clear()
+        self.cast.servers[server].rules.clear()
 
     def _do_cut(self, server="main"):
-        self._servers[server].cut()
+        self.cast.servers[server].cut()
 
     def _do_stop(self, server="main", discovery=True):
-        if self._discovery and discovery and server == "main":
-            self._discovery.remove()
-        self._servers[server].stop()
+        if self.cast.discovery and discovery and server == "main":
+            self.cast.discovery.remove()
+        self.cast.servers[server].stop()
 
     def _do_start(self, server="main"):
-        return self._do_move(server, self._servers[server].port)
+        return self._do_move(server, self.cast.servers[server].port)
 
     def _do_move(self, server="main", port=0, range=None):
         self._do_stop(server)
-        self._servers[server].start(port_list(range) if range else [port])
-        self._publish(self._servers[server])
-        return {"port": self._servers[server].port, "urls": self._servers[server].urls()}
+        self.cast.servers[server].start(port_list(range) if range else [port])
+        self._publish(self.cast.servers[server])
+        return {"port": self.cast.servers[server].port, "urls": self.cast.servers[server].urls()}
 
     def _do_squat(self, name, port=0, behaviours=(), hosts=("127.0.0.1",)):
-        server = Server(self._servers["main"].backend, self._journal, hosts=hosts)
+        server = Server(self.cast.main.backend, self.cast.journal, hosts=hosts)
         server.start([port])
         for rule in behaviours:
             server.behave(Rule(**rule))
-        self._servers[name] = server
+        self.cast.servers[name] = server
         return {"port": server.port, "urls": server.urls()}
 
     def _do_discovery(self, action="write", **options):
-        if not self._discovery:
+        if not self.cast.discovery:
             raise ValueError("started without --discovery-file")
         if action == "remove":
-            self._discovery.remove()
+            self.cast.discovery.remove()
         else:
-            self._discovery.write(self._servers["main"].url(), **options)
+            self.cast.discovery.write(self.cast.main.url(), **options)
 
     def _do_requests(self):
-        return self._journal.tell()
+        return self.cast.journal.tell()
 
     def _do_reset(self):
-        self._journal.reset()
+        self.cast.journal.reset()
+
+    def _do_retire(self):
+        self.cast.close()
+
+    def _do_renew(self, arguments):
+        # Whatever still runs of the old cast keeps the old journal and the old rules.
+        self.cast.close()
+        self.cast = Cast(parse_arguments(arguments))
+        return self.cast.told()
 
 
 def port_list(text):
@@ -359,7 +405,7 @@ def misbehaviour(text):
         raise argparse.ArgumentTypeError(str(error)) from error
 
 
-def parse_arguments():
+def parse_arguments(arguments=None):
     parser = argparse.ArgumentParser(description="A stand-in for ToolHive that misbehaves on demand.")
     parser.add_argument("--backend", choices=BACKENDS, default="toolhive")
     parser.add_argument("--host", action="append", metavar="ADDRESS", help="127.0.0.1 unless given; repeatable")
@@ -375,7 +421,7 @@ def parse_arguments():
     parser.add_argument("--discovery-file", metavar="PATH")
     parser.add_argument("--misbehave", type=misbehaviour, action="append", default=[], metavar="NAME[,k=v]…")
     parser.add_argument("--control-port", type=int, metavar="N")
-    return parser.parse_args()
+    return parser.parse_args(arguments)
 
 
 def main():
@@ -388,38 +434,17 @@ def main():
     endings = {signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, endings)
     threading.stack_size(256 << 10)
-    arguments = parse_arguments()
-    nonce = secrets.token_hex(16) if arguments.nonce is None else arguments.nonce
-
-    tls = None
-    if arguments.tls:
-        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        tls.load_cert_chain(*arguments.tls)
-
-    journal = Journal()
-    backend = BACKENDS[arguments.backend](arguments.version, nonce, arguments.workloads,
-                                          arguments.registry_servers)
-    hosts = arguments.host or ([] if arguments.socket else ["127.0.0.1"])
-    server = Server(backend, journal, (), hosts, arguments.socket, tls)
-    server.start(arguments.port_range or [arguments.port])
-    for rule in arguments.misbehave:
-        server.behave(rule)
-    discovery = DiscoveryFile(arguments.discovery_file, nonce) if arguments.discovery_file else None
-    if discovery:
-        discovery.write(server.url())
-
-    told = {"pid": os.getpid(), "port": server.port, "urls": server.urls(), "socket": server.path,
-            "nonce": nonce, "control": None}
-    if arguments.control_port is not None:
-        control = Server(Control(server, journal, discovery), Journal())
-        control.start([arguments.control_port])
-        told["control"] = control.url()
+    options = parse_arguments()
+    control = Control(Cast(options))
+    told = {**control.cast.told(), "control": None}
+    if options.control_port is not None:
+        server = Server(control, Journal())
+        server.start([options.control_port])
+        told["control"] = server.url()
     print(json.dumps(told), flush=True)
 
     signal.sigwait(endings)
-    if discovery:
-        discovery.remove()
-    server.stop()
+    control.cast.close()
     # Daemon threads may sit in any call: leave without waiting for the interpreter to collect them.
     os._exit(0)
 

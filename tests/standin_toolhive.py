@@ -74,6 +74,7 @@ class ToolHive:
         self.runtime_away = False
         self.starting_ms = 200
         self.install_ms = 0
+        self.started_status = "running"
         self._workloads = {}
         self._details = {}
         self._ready_at = {}
@@ -239,7 +240,7 @@ class ToolHive:
         now = time.monotonic()
         for name in [name for name, due in self._ready_at.items() if due <= now]:
             del self._ready_at[name]
-            self._workloads[name]["status"] = "running"
+            self._workloads[name]["status"] = self.started_status
             self._rendered.clear()
 
     def _add(self, name, **fields):
@@ -306,8 +307,13 @@ class ToolHive:
         if servers is not None or remote_servers is not None:
             self._fill_registry(len(self._servers) if servers is None else servers,
                                 len(self._remote_servers) if remote_servers is None else remote_servers)
-        for name in add:
-            self._servers[name] = registry_server(name)
+        for item in add:
+            fields = {"name": item} if isinstance(item, str) else dict(item)
+            remote = fields.pop("remote", False)
+            server = {**registry_server(fields["name"], remote), **fields}
+            # As with workloads, null leaves a key out.
+            (self._remote_servers if remote else self._servers)[fields["name"]] = {
+                key: value for key, value in server.items() if value is not None}
         for name in remove:
             self._servers.pop(name, None)
             self._remote_servers.pop(name, None)
@@ -317,9 +323,9 @@ class ToolHive:
         return {"servers": len(self._servers), "remote_servers": len(self._remote_servers)}
 
     def _control_toolhive(self, version=None, nonce=None, runtime_away=None, starting_ms=None,
-                          install_ms=None):
+                          install_ms=None, started_status=None):
         given = {"version": version, "nonce": nonce, "runtime_away": runtime_away,
-                 "starting_ms": starting_ms, "install_ms": install_ms}
+                 "starting_ms": starting_ms, "install_ms": install_ms, "started_status": started_status}
         for key, value in given.items():
             if value is not None:
                 setattr(self, key, value)

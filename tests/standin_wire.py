@@ -7,11 +7,11 @@ serves it; that thread alone closes it. Others may only cut() it, which wakes wh
 waits in.
 """
 
-import email.utils
 import json
 import select
 import socket
 import struct
+import time
 import urllib.parse
 
 MAX_HEAD = 64 << 10
@@ -57,7 +57,7 @@ class Answer:
             has_body = self.status >= 200 and self.status not in (204, 304)
             framing = [("Content-Length", str(len(self.body)))] if has_body else []
         lines = [f"HTTP/1.1 {self.status} {REASONS.get(self.status, 'Status')}"]
-        date = ("Date", email.utils.formatdate(usegmt=True))
+        date = ("Date", time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime()))
         lines += [f"{name}: {value}" for name, value in [*self.headers, date, *framing]]
         return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
@@ -82,7 +82,7 @@ class Connection:
         self.sock = sock
         self.ident = ident
         self.port = port
-        self._pending = b""
+        self._pending = bytearray()
         if sock.family != socket.AF_UNIX:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
@@ -104,7 +104,8 @@ class Connection:
     def _take(self, size):
         while len(self._pending) < size:
             self._receive()
-        data, self._pending = self._pending[:size], self._pending[size:]
+        data = bytes(self._pending[:size])
+        del self._pending[:size]
         return data
 
     def _take_line(self):
@@ -112,8 +113,7 @@ class Connection:
             if len(self._pending) > MAX_HEAD:
                 raise Gone
             self._receive()
-        line, _, self._pending = self._pending.partition(b"\n")
-        return line.rstrip(b"\r").decode("latin-1")
+        return self._take(self._pending.index(b"\n") + 1).rstrip(b"\r\n").decode("latin-1")
 
     def read_request(self):
         """The next request; Gone when there is none any more, or when it is not HTTP."""

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import pathlib
+import queue
 import signal
 import socket
 import ssl
@@ -13,10 +14,12 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 import unittest.mock
 
 import harness
+import pace
 from harness import Line, NotifySocket, Optimizer, Standin, free_port_range, spawn, state, wait_for
 from rawclient import LIMIT, connect, read_all, send_request
 from runner import run_tests
@@ -174,6 +177,13 @@ class TestListening(unittest.TestCase):
 class TestHarness(unittest.TestCase):
     """The parts of the harness that need no program under test."""
 
+    def test_a_child_hears_control_c(self):
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        self.addCleanup(signal.signal, signal.SIGINT, before)
+        with harness.Process(spawn(["sleep", "60"])) as child:
+            child.signal(signal.SIGINT)
+            self.assertEqual(child.wait(), -signal.SIGINT)
+
     def test_a_log_line_is_taken_apart(self):
         line = Line('WARNING  ToolHive connection failed attempt=1 error="Connection \\"x\\" refused" backoff_seconds=1.0')
         self.assertEqual((line.level, line.message), ("WARNING", "ToolHive connection failed"))
@@ -221,6 +231,48 @@ class TestHarness(unittest.TestCase):
                     code, seconds = optimizer.terminate()
                     self.assertEqual(code, -signal.SIGTERM)
                     self.assertLess(seconds, LIMIT)
+
+    def test_a_stand_in_begins_anew_for_the_next_test(self):
+        with unittest.mock.patch.object(Standin, "_idle", queue.SimpleQueue()):
+            with Standin(workloads=3, misbehave="hang,route=GET /health") as first:
+                first.behave("status", code=500)
+                first.requests()
+                squatter = first.squat("another")
+                with connect(first.port) as sock:
+                    send_request(sock)
+                    self.assertTrue(sock.recv(65536).startswith(b"HTTP/1.1 500"))
+            self.assertTrue(first.alive())
+            for port in (first.port, squatter):
+                with socket.socket() as sock:
+                    self.assertEqual(sock.connect_ex(("127.0.0.1", port)), errno.ECONNREFUSED)
+            with Standin() as second, connect(second.port) as sock:
+                self.assertEqual(second.pid, first.pid)
+                self.assertNotEqual(second.nonce, first.nonce)
+                self.assertEqual((second.requests(), second.control("workloads")), ([], {"workloads": []}))
+                send_request(sock)
+                self.assertTrue(sock.recv(65536).startswith(b"HTTP/1.1 200"))
+                second.signal(signal.SIGKILL)
+                second.wait()
+            with Standin() as third:
+                self.assertNotEqual(third.pid, second.pid, "one that has ended")
+                third.kill()
+
+    def test_ports_are_given_to_one_only(self):
+        firsts = sorted(free_port_range(3) for _ in range(50))
+        self.assertTrue(all(second - first >= 3 for first, second in zip(firsts, firsts[1:])), firsts)
+
+    def test_time_runs_slower_the_more_want_to_work(self):
+        def seconds(runnable):
+            with unittest.mock.patch.object(pace.os, "pread", return_value=b"0.1 0.1 0.1 %d/9999 1" % runnable):
+                clock, start = pace.Pace(), time.monotonic()
+                time.sleep(0.2)
+                end = time.monotonic()
+                return clock.at(end) - clock.at(start), end - start
+        paced, real = seconds(1)
+        # A sleep that lasts longer than it should takes from it as well, and here nobody knows how busy we are.
+        self.assertTrue(0.02 < paced < real + 1e-6, (paced, real))
+        paced, real = seconds(1 + 20 * os.cpu_count())
+        self.assertLess(paced, real / 2)
 
     def test_waiting_is_bounded(self):
         with self.assertRaisesRegex(AssertionError, "the moon did not come"):

@@ -50,7 +50,8 @@ class Skipped:
 
 FINE = None     # odd, and good for all that
 
-LATE = Failed(r"Timed out after 1\.0 s")
+TIMED_OUT = r"Timed out after 1\.0 s"
+LATE = Failed(TIMED_OUT)
 CUT = Failed("Answer cut short")
 NOT_HTTP = Failed("Not HTTP")
 STRANGER = Failed(r"Not ToolHive any more \(HTTP \d+\)")
@@ -67,6 +68,8 @@ class Row:
         self.expected = expected
         # Whether identity fails as well where everything is answered like this.
         self.stranger = stranger
+        # Where the time is not the point, a loaded machine has it.
+        self.timeout = 1 if TIMED_OUT in getattr(expected, "error", re.compile("")).pattern else 10
 
 
 def text(body, expected=UNUSABLE, **more):
@@ -91,7 +94,7 @@ ROWS = {
     "request_without_an_answer": Row("hang", LATE),
     "slow_header_drip": Row("drip-headers", LATE),
     "slow_body_drip": Row("drip-body", LATE),
-    "slow_body_drip_of_the_registry": Row("drip-body", Answered(r"Timed out after 1\.0 s"), REGISTRY),
+    "slow_body_drip_of_the_registry": Row("drip-body", Answered(TIMED_OUT), REGISTRY),
     "headers_cut_by_the_end_of_the_connection": Row("cut-headers", CUT),
     "status_line_cut": Row("cut-headers", Failed("Answer cut short|Not HTTP|Connection closed.*"), keep=5),
     "body_cut": Row("cut-body", CUT),
@@ -120,7 +123,7 @@ ROWS = {
     "a_million_entries": Row("entries", UNUSABLE),
     "a_million_entries_in_the_registry": Row("entries", UNUSABLE, REGISTRY, key="registry"),
     "sixteen_MiB_of_empty_objects": Row("entries", UNUSABLE, n=5_500_000),
-    "megabytes_of_keys": text("{" + '"a":0,' * 1_500_000 + '"b":0}'),
+    "megabytes_of_keys": Row("repeated", UNUSABLE, head="{", piece='"a":0,', tail='"b":0}', n=1_500_000),
 
     # not JSON, or not this
     "truncated_json": text('{"workloads":[{"name":"workl'),
@@ -136,7 +139,7 @@ ROWS = {
     "surrogate_in_utf8": Row("bad-utf8", UNUSABLE, kind="surrogate"),
     "utf8_cut": Row("bad-utf8", UNUSABLE, kind="cut"),
     "nested_too_deep": Row("depth", UNUSABLE),
-    "nested_a_million_deep": text("[" * 1_000_000),
+    "nested_a_million_deep": Row("repeated", UNUSABLE, head="", piece="[", tail=""),
 
     # one odd entry among good ones
     "entry_key_twice": entry(".+", spelling='{"name":"odd","status":"running","name":"even"}', name="#3"),

@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A stand-in, lent to one test at a time, and the program that is connected to it and polls."""
+"""A stand-in, and the program that is connected to it and polls."""
 
-import atexit
 import pathlib
-import queue
 import signal
 import sys
 import tempfile
@@ -23,23 +21,9 @@ def names(optimizer):
 
 
 class StateCase(unittest.TestCase):
-    idle = queue.SimpleQueue()
-
     def setUp(self):
-        """A stand-in that another test is done with, as good as new, or a new one."""
-        try:
-            self.standin = self.idle.get_nowait()
-        except queue.Empty:
-            self.standin = Standin(port=free_port())
-            atexit.register(self.standin.kill)
-        self.addCleanup(self.idle.put, self.standin)
+        self.standin = self.enterContext(Standin(port=free_port(), workloads=3))
         self.closed = free_port()
-        self.standin.clear()
-        self.standin.control("workloads", count=3)
-        self.standin.control("registry", servers=79, remote_servers=5)
-        self.standin.control("toolhive", runtime_away=False)
-        self.standin.start_listening()
-        self.standin.reset()
 
     def folder(self):
         return pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))

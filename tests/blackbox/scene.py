@@ -71,10 +71,6 @@ def first_warning(optimizer):
     return optimizer.wait_line(re.compile("^WARNING "))
 
 
-def seconds_between(first, second):
-    return second.time - first.time
-
-
 class Scene(contextlib.ExitStack):
     """Four ports on a loopback address of its own; the stand-in takes the second of them."""
 

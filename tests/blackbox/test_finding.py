@@ -2,10 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Finding ToolHive: the order, strangers on the ports, several at once, both families, the discovery file."""
 
+import functools
 import itertools
 import json
 import os
 import pathlib
+import signal
 import sys
 import tempfile
 import time
@@ -14,13 +16,14 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 import harness  # noqa: E402
-from harness import SLOWNESS, Optimizer, Standin, free_port, free_port_range, state, wait_for  # noqa: E402
+from harness import SLOWNESS, Optimizer, Standin, free_port, free_port_range, lasted, state, wait_for  # noqa: E402
 
 CONNECTED = "Connected to ToolHive"
 NOTHING = "ToolHive connection failed attempt=1 "
 SEARCH = 3.0
 LIST = "/api/v1beta/workloads?all=true"
-VERSION = "GET /api/v1beta/version"
+VERSION_PATH = "/api/v1beta/version"
+VERSION = f"GET {VERSION_PATH}"
 STRANGERS = [
     {"name": "silence"}, {"name": "ssh"}, {"name": "reset-at-accept"}, {"name": "close-at-accept"},
     {"name": "hang"}, {"name": "drip-headers"}, {"name": "drip-body"}, {"name": "cut-headers"},
@@ -34,7 +37,12 @@ STRANGERS = [
 
 
 def need_isolation(test):
-    return unittest.skipUnless(harness.isolated(), "no network namespace: the ports are not ours alone")(test)
+    @functools.wraps(test)
+    def run(self):
+        if not harness.isolated():
+            self.skipTest("no network namespace: the ports are not ours alone")
+        test(self)
+    return run
 
 
 def need_ipv6(test):
@@ -42,7 +50,7 @@ def need_ipv6(test):
 
 
 class ToolHive:
-    """One of the servers of the class's stand-in; behaviours make it a stranger."""
+    """One of the servers of the test's stand-in; behaviours make it a stranger."""
 
     def __init__(self, standin, name, behaviours=(), port=0, hosts=("127.0.0.1",)):
         told = standin.control("squat", name=name, port=port, behaviours=behaviours, hosts=hosts)
@@ -66,19 +74,13 @@ class ToolHive:
 class FindingCase(unittest.TestCase):
     numbers = itertools.count()
 
-    @classmethod
-    def setUpClass(cls):
-        cls.host = cls.enterClassContext(Standin(workloads=2))
-        # What it is asked for is what the tests look at: it is silent itself.
-        cls.host.stop_listening()
-
     def setUp(self):
-        self.host.reset()
+        self.host = self.enterContext(Standin(workloads=2))
+        # What it is asked for is what the tests look at: it is silent itself.
+        self.host.stop_listening()
 
     def toolhive(self, *behaviours, **arguments):
-        toolhive = ToolHive(self.host, f"t{next(self.numbers)}", behaviours, **arguments)
-        self.addCleanup(toolhive.stop)
-        return toolhive
+        return ToolHive(self.host, f"t{next(self.numbers)}", behaviours, **arguments)
 
     def folder(self):
         return pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
@@ -184,7 +186,7 @@ class TestRange(FindingCase):
         toolhive = self.toolhive(port=first + len(STRANGERS))
         optimizer = self.optimizer(first=first, last=toolhive.port)
         line = self.assert_found(optimizer, toolhive.url)
-        self.assertLess(line.time - optimizer.started, SEARCH * SLOWNESS)
+        self.assertLess(lasted(optimizer.started, line.time), SEARCH)
         optimizer.wait_line("Registry polled")
         self.assertEqual([line.text for line in optimizer.lines("WARNING")], [])
 
@@ -199,7 +201,7 @@ class TestRange(FindingCase):
         optimizer = self.optimizer(first=first, last=first + 15, toolhive_timeout=30)
         # What the first candidate in order said, which has the 2 s that each has.
         line = self.assert_nothing(optimizer, "Timed out after 2.0 s", SEARCH + 1)
-        self.assertLess(line.time - optimizer.started, SEARCH * SLOWNESS)
+        self.assertLess(lasted(optimizer.started, line.time), SEARCH)
 
     def test_a_shorter_time_out_is_each_candidates(self):
         first = free_port()
@@ -264,10 +266,7 @@ class TestRange(FindingCase):
     @need_isolation
     def test_a_closed_port_that_meets_itself_is_closed(self):
         # Connecting within the ephemeral range connects a socket to itself, once or twice in a search like this.
-        # One port there is open, the stand-in's own: the larger side of it is searched.
-        sides = [(32768, self.host.control_port - 1), (self.host.control_port + 1, 60999)]
-        first, last = max(sides, key=lambda side: side[1] - side[0])
-        self.assert_nothing(self.optimizer(first=first, last=last), "Connection refused", 10)
+        self.assert_nothing(self.optimizer(first=32768, last=60999), "Connection refused", 10)
 
 
 class TestSeveral(FindingCase):
@@ -275,31 +274,48 @@ class TestSeveral(FindingCase):
         return self.toolhive({"name": "json", "route": VERSION, "text": json.dumps({"version": version})},
                              **arguments)
 
+    def search(self, wanted, **settings):
+        """The program after a search of which it told what is wanted. That may take some: answers count for a moment
+        only, 250 ms for a lower port and 25 ms for who is only told of, which they may miss under load."""
+        for _ in range(20):
+            optimizer = self.optimizer(**settings)
+            optimizer.wait_line("Registry polled")
+            if any(wanted in line.text for line in optimizer.lines()):
+                return optimizer
+            optimizer.terminate()
+        raise AssertionError("\n".join(line.text for line in optimizer.lines()))
+
     def test_the_lowest_port_is_taken_and_all_are_told(self):
         first = free_port_range(8)
         low = self.of_version("v0.1.0", port=first + 2)
         high = self.of_version("v9.9.9", port=first + 3)
-        highest = self.of_version("v0.2.0", port=first + 7)
-        optimizer = self.optimizer(first=first, last=first + 7, workload_polling_interval=0.2)
+        # It is told although the first could have been taken before.
+        highest = self.toolhive({"name": "slow", "ms": 8, "route": VERSION}, port=first + 7)
+        optimizer = self.search(f"others={high.url},{highest.url}", first=first, last=first + 7,
+                                workload_polling_interval=0.2)
         self.assertEqual(self.assert_found(optimizer, low.url).pairs["version"], "v0.1.0")
         warning = optimizer.wait_line("Several")
         self.assertEqual(warning.level, "WARNING")
-        for text in ("TOOLHIVE_PORT", low.url, high.url, highest.url):
-            self.assertIn(text, warning.text)
+        self.assertIn("TOOLHIVE_PORT", warning.text)
+        self.assertEqual(warning.pairs["endpoint"], low.url)
         # One warning, not one a poll.
-        wait_for(lambda: low.seen().count(LIST) > 2, interval=0.02)
+        polls = low.seen().count(LIST)
+        wait_for(lambda: low.seen().count(LIST) > polls + 2, interval=0.02)
         self.assertEqual(len(optimizer.lines("WARNING")), 1)
 
     def test_the_one_that_was_chosen_stays_while_it_lives(self):
         first = free_port_range(8)
         toolhive = self.toolhive(port=first + 4)
-        optimizer = self.optimizer(first=first, last=first + 7, workload_polling_interval=0.2)
+        optimizer = self.optimizer(first=first, last=first + 7)
         self.assert_found(optimizer, toolhive.url)
         optimizer.wait_line("Registry polled")
         self.toolhive(port=first)
+        # The polls are a minute apart: nothing is in flight that this could cut, and only identity is asked for.
+        checks = toolhive.seen().count(VERSION_PATH)
         self.host.cut(server=toolhive.name)
-        polls = toolhive.seen().count(LIST)
-        wait_for(lambda: toolhive.seen().count(LIST) > polls + 2, interval=0.02)
+        wait_for(lambda: toolhive.seen().count(VERSION_PATH) > checks)
+        optimizer.signal(signal.SIGHUP)
+        wait_for(lambda: toolhive.seen().count(LIST) == 2)
         self.assertEqual(state(optimizer)["connection"]["port"], toolhive.port)
         self.assertEqual(optimizer.lines("WARNING"), [])
 
@@ -313,7 +329,7 @@ class TestSeveral(FindingCase):
         first = free_port_range(8)
         slow = self.toolhive({"name": "slow", "ms": 40, "route": VERSION}, port=first)
         self.toolhive(port=first + 1)
-        self.assert_found(self.optimizer(first=first, last=first + 7), slow.url)
+        self.search(f"{CONNECTED} endpoint={slow.url} ", first=first, last=first + 7)
 
 
 class TestFamilies(FindingCase):
@@ -440,7 +456,7 @@ class TestDiscoveryFile(FindingCase):
         start = time.monotonic()
         self.write_file(self.path, self.server.url)
         line = self.assert_found(optimizer, self.server.url, 5)
-        self.assertLess(line.time - start, 5 * SLOWNESS)
+        self.assertLess(lasted(start, line.time), 5)
         self.assertEqual(len(optimizer.lines("WARNING")), 1)
 
     def test_a_url_on_localhost_is_both_its_addresses(self):
@@ -449,4 +465,4 @@ class TestDiscoveryFile(FindingCase):
 
 
 if __name__ == "__main__":
-    harness.main()
+    harness.main(parts=5)

@@ -15,7 +15,7 @@ import unittest
 
 from scene import (API, LIST, LIST_ROUTE, REGISTRY, REGISTRY_ROUTE, VERSION, Scene, connected, failed,
                    first_warning, moved, rediscovering, restored, told, wait_state)
-from harness import SLOWNESS, Process, Standin, main, spawn, state, wait_for
+from harness import Process, Standin, lasted, main, spawn, state, wait_for
 
 REFUSED = "Connection refused"
 # Far more than any test lasts.
@@ -29,7 +29,7 @@ class TestStop(unittest.TestCase):
         start = time.monotonic()
         optimizer.signal(number)
         code, output = optimizer.finish()
-        self.assertLess(time.monotonic() - start, 0.5 * SLOWNESS)
+        self.assertLess(lasted(start), 0.5)
         self.assertEqual((code, output), (0, ""))
         self.assertEqual([line.text for line in optimizer.lines() if line.level in ("ERROR", "CRITICAL")], [])
         self.assertEqual(state(optimizer)["connection"]["state"], "stopped")
@@ -75,7 +75,6 @@ class TestStop(unittest.TestCase):
             optimizer.wait_line("attempt=3")
             self.assert_stops(optimizer)
 
-
     def test_while_nobody_reads_the_log(self):
         """A pipe that is full holds the worker in the middle of a line; the main thread does without."""
         with Scene() as scene, tempfile.TemporaryDirectory() as folder:
@@ -95,7 +94,7 @@ class TestStop(unittest.TestCase):
                 wait_for(full)
                 code, seconds = program.terminate()
                 self.assertEqual(code, 0)
-                self.assertLess(seconds, 1.0 * SLOWNESS)
+                self.assertLess(seconds, 1)
 
 
 class TestReload(unittest.TestCase):
@@ -117,7 +116,7 @@ class TestReload(unittest.TestCase):
             wait_state(optimizer, lambda now: now["connection"]["attempt"] == 5)
             optimizer.signal(signal.SIGHUP)
             sixth = optimizer.wait_line("attempt=6")
-            self.assertLess(sixth.time - fifth.time, 1.5)
+            self.assertLess(lasted(fifth.time, sixth.time), 1.5)
             self.assertEqual(sixth.text, failed(6, 100, REFUSED, "0.1"))
             self.assertEqual(optimizer.wait_line("attempt=7").text, failed(7, 100, REFUSED, "0.2"))
             standin.start_listening()
@@ -127,7 +126,7 @@ class TestReload(unittest.TestCase):
 
     def test_leaves_a_request_in_flight_to_finish(self):
         with Scene() as scene:
-            standin = scene.standin(misbehave=f"slow,route={LIST_ROUTE},count=1,ms=700")
+            standin = scene.standin(misbehave=f"slow,route={LIST_ROUTE},count=1,ms=1000")
             optimizer = scene.optimizer()
             wait_for(lambda: standin.requests(LIST))
             optimizer.signal(signal.SIGHUP)
@@ -135,7 +134,7 @@ class TestReload(unittest.TestCase):
             self.assertEqual(len(standin.requests()), 2, "a request beside the one in flight")
             wait_for(lambda: len(standin.requests(LIST)) == 2 and standin.requests(REGISTRY))
             first, second = (request["time"] for request in standin.requests(LIST))
-            self.assertGreater(second - first, 0.5)
+            self.assertGreater(second - first, 1)
             self.assertEqual(told(optimizer), [connected(scene.url())])
 
 
@@ -291,8 +290,8 @@ class TestAnswers(unittest.TestCase):
             optimizer = scene.optimizer(workload_polling_interval=0)
             optimizer.wait_line("ToolHive answers again")
             first, second = (request["time"] for request in standin.requests(LIST))
-            self.assertGreater(second - first, 0.8)
-            self.assertLess(second - first, 1 + 1 * SLOWNESS)
+            self.assertGreater(second - first, 0.95)
+            self.assertLess(lasted(first, second), 1 + 1)
 
     def test_an_outage_that_ends_with_an_answer_is_not_over(self):
         with Scene() as scene:

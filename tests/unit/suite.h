@@ -12,5 +12,8 @@ int suite_run(Suite *suite);
  */
 int suite_run_abreast(Suite *suite, const char *const *cases);
 
-/* How many times slower than an idle machine this run may be: MCP_OPTIMIZER_TEST_SLOWNESS, at least 1. */
+/*
+ * How many times slower than on a free machine what has just been waited for may have been:
+ * MCP_OPTIMIZER_TEST_SLOWNESS, times what too many tasks make of it; at least 1.
+ */
 unsigned suite_slowness(void);

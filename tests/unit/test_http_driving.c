@@ -127,6 +127,14 @@ START_TEST(reload_in_a_request) {
 END_TEST
 
 /* Nothing happens: the watchdog's slices are seen, and nothing else wakes. */
+static const struct {
+        usec_t slice;
+        unsigned least, most;
+} slices[] = {
+        { 100 * USEC_PER_MSEC, 5, 30 },
+        { USEC_INFINITY, 0, 10 },
+};
+
 START_TEST(slices_in_a_silent_request) {
         struct http_request request;
         struct server server;
@@ -136,15 +144,10 @@ START_TEST(slices_in_a_silent_request) {
         request.timeout = 1500 * USEC_PER_MSEC;
 
         progress = 0;
-        waiter_set_hooks(&waiter, 100 * USEC_PER_MSEC, count_progress, NULL, NULL);
+        waiter_set_hooks(&waiter, slices[_i].slice, count_progress, NULL, NULL);
         expect(&request, HTTP_TIMEOUT, "Timed out after 1.5 s");
-        ck_assert_uint_ge(progress, 5);
-        ck_assert_uint_le(progress, 30);
-
-        progress = 0;
-        waiter_set_hooks(&waiter, USEC_INFINITY, count_progress, NULL, NULL);
-        expect(&request, HTTP_TIMEOUT, "Timed out after 1.5 s");
-        ck_assert_uint_le(progress, 10);
+        ck_assert_uint_ge(progress, slices[_i].least);
+        ck_assert_uint_le(progress, slices[_i].most);
         server_stop(&server);
 }
 END_TEST
@@ -290,26 +293,36 @@ START_TEST(unknown_name_in_a_request) {
 }
 END_TEST
 
-static void add_case(Suite *suite, const char *name, const TTest *const *tests, size_t n) {
+static TCase *add_case(Suite *suite, const char *name) {
         TCase *tcase = tcase_create(name);
 
         tcase_add_checked_fixture(tcase, setup, teardown);
         tcase_set_timeout(tcase, 60);
-        for (size_t i = 0; i < n; i++)
-                tcase_add_test(tcase, tests[i]);
         suite_add_tcase(suite, tcase);
+        return tcase;
 }
 
 int main(void) {
-        const TTest *const driving[] = {
-                stop_in_a_request, reload_in_a_request, slices_in_a_silent_request,
-                many_at_once, run_ends,
-        };
-        const TTest *const resolving[] = { names, name_of_ipv6, unknown_name_in_a_request };
+        static const char *const cases[] = { "driving", "slices", "endless slices", "names", NULL };
         Suite *suite = suite_create("http driving");
+        TCase *tcase;
 
-        add_case(suite, "driving", driving, ELEMENTSOF(driving));
-        add_case(suite, "names", resolving, ELEMENTSOF(resolving));
+        tcase = add_case(suite, "driving");
+        tcase_add_test(tcase, stop_in_a_request);
+        tcase_add_test(tcase, reload_in_a_request);
+        tcase_add_test(tcase, many_at_once);
+        tcase_add_test(tcase, run_ends);
 
-        return suite_run(suite);
+        tcase = add_case(suite, "slices");
+        tcase_add_loop_test(tcase, slices_in_a_silent_request, 0, 1);
+
+        tcase = add_case(suite, "endless slices");
+        tcase_add_loop_test(tcase, slices_in_a_silent_request, 1, ELEMENTSOF(slices));
+
+        tcase = add_case(suite, "names");
+        tcase_add_test(tcase, names);
+        tcase_add_test(tcase, name_of_ipv6);
+        tcase_add_test(tcase, unknown_name_in_a_request);
+
+        return suite_run_abreast(suite, cases);
 }

@@ -120,9 +120,10 @@ START_TEST(test_no_control_byte_passes) {
                         for (size_t i = 0; i < text.size; i++) {
                                 unsigned char c = (unsigned char) text.data[i];
 
-                                ck_assert_msg(c >= 0x20 && c != 0x7f, "%02x %02x", first, second);
-                                ck_assert_msg(c != 0xc2 || (unsigned char) text.data[i + 1] >= 0xa0,
-                                              "%02x %02x", first, second);
+                                /* Tested by hand: an assertion is a message to check, and these are a million. */
+                                if (c < 0x20 || c == 0x7f ||
+                                    (c == 0xc2 && (unsigned char) text.data[i + 1] < 0xa0))
+                                        ck_abort_msg("%02x %02x", first, second);
                         }
                 }
 }
