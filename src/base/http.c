@@ -177,13 +177,13 @@ int http_perform(struct http *http, const struct http_request *request,
         while (r == 0 && !http_finished(transfer))
                 r = http_run(http, -1, USEC_INFINITY);
 
-        if (r == -ECANCELED)
-                return r;
-        if (r < 0)
+        if (r < 0) {
                 http_result_local(ret_response, -r);
-        else {
-                *ret_response = transfer->response;
-                transfer->response = (struct http_response) {};
+                ret_response->sent = transfer && transfer->response.sent;
+                return r == -ECANCELED ? r : 0;
         }
+
+        *ret_response = transfer->response;
+        transfer->response = (struct http_response) {};
         return 0;
 }

@@ -74,7 +74,8 @@ uint64_t http_requests(const struct http *http);
 
 /*
  * Blocks for one request. Every outcome of the transfer is in the response, which
- * the caller ends with http_response_done(). Returns 0, or -ECANCELED.
+ * the caller ends with http_response_done(). Returns 0, or -ECANCELED; also then
+ * the response tells whether the request may have been sent.
  */
 int http_perform(struct http *http, const struct http_request *request,
                  struct http_response *ret_response);

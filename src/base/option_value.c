@@ -120,6 +120,23 @@ static bool is_clean(const char *string, size_t size) {
         return true;
 }
 
+bool value_is_workload_name(const char *value) {
+        size_t size = strlen(value);
+
+        for (size_t i = 0; i < size; i++)
+                if (!ascii_is_alphanumeric(value[i]) && !strchr("._-", value[i]))
+                        return false;
+        return size > 0 && size <= VALUE_WORKLOAD_NAME_MAX && strcmp(value, ".") != 0 &&
+               strncmp(value, "..", 2) != 0;
+}
+
+bool value_is_setting_name(const char *name, size_t size) {
+        for (size_t i = 0; i < size; i++)
+                if (!ascii_is_alphanumeric(name[i]) && (!name[i] || !strchr("_-.", name[i])))
+                        return false;
+        return size > 0 && size <= VALUE_SETTING_NAME_MAX;
+}
+
 /* Any byte but NUL may stand in a path; only one that names a folder can be no file's. */
 bool value_is_path(const char *value) {
         size_t size = strlen(value);

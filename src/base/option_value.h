@@ -37,6 +37,20 @@ bool value_is_http_url(const char *value);
 /* The name of a Kubernetes namespace: a label of RFC 1123 in lower case. */
 bool value_is_namespace(const char *value);
 
+/*
+ * What ToolHive takes as the name of a workload: up to 100 letters, digits, dots,
+ * hyphens and underscores, not beginning with two dots; nor is it ".".
+ */
+#define VALUE_WORKLOAD_NAME_MAX 100
+bool value_is_workload_name(const char *value);
+
+/*
+ * What the name of a server's setting may hold, an environment variable or a
+ * header, so that it needs no quotes anywhere: letters, digits, "_", "-" and ".".
+ */
+#define VALUE_SETTING_NAME_MAX 253
+bool value_is_setting_name(const char *name, size_t size);
+
 /* A path that can name a file. */
 bool value_is_path(const char *value);
 

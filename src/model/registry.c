@@ -17,7 +17,6 @@
 #include <string.h>
 
 #define NAMES_MIN ((size_t) 16)
-#define LAST_UPDATED_MAX 64
 
 struct registry *registry_new(void) {
         return calloc(1, sizeof(struct registry));
@@ -104,16 +103,17 @@ static int add_keys(struct registry *registry, struct json_slice map) {
 }
 
 /* Both maps, of which either may be absent or null. */
-static int add_maps(struct registry *registry, struct json_slice object, const char **ret_problem) {
+static int split_maps(struct json_slice object, struct registry_parts *parts,
+                      const char **ret_problem) {
         static const struct {
                 const char *key, *wrong, *twice;
-        } maps[] = {
+        } maps[REGISTRY_MAPS] = {
                 { "servers", "\"servers\" is no map", "\"servers\" twice" },
                 { "remote_servers", "\"remote_servers\" is no map", "\"remote_servers\" twice" },
         };
         size_t n = 0;
 
-        for (size_t i = 0; i < ELEMENTSOF(maps); i++) {
+        for (size_t i = 0; i < REGISTRY_MAPS; i++) {
                 struct json_slice map;
 
                 int r = json_slice_member(object, maps[i].key, &map);
@@ -127,33 +127,29 @@ static int add_maps(struct registry *registry, struct json_slice object, const c
                 n += json_slice_count(map);
                 if (n > REGISTRY_SERVERS_MAX)
                         return refuse("too many servers", ret_problem);
-
-                r = add_keys(registry, map);
-                if (r < 0)
-                        return r;
+                parts->maps[i] = map;
         }
 
         return 0;
 }
 
 /* It is only shown: one that cannot be shown is none. */
-static int take_last_updated(struct registry *registry, struct json_slice object) {
-        char text[LAST_UPDATED_MAX + 1];
+static bool take_last_updated(struct json_slice object, struct registry_parts *parts) {
+        char *text = parts->last_updated;
         struct json_slice value;
 
-        if (registry->last_updated || json_slice_member(object, "last_updated", &value) != 0)
-                return 0;
-        if (!json_slice_string(value, text, sizeof(text)) ||
-            !json_is_clean_name(text, LAST_UPDATED_MAX))
-                return 0;
+        if (json_slice_member(object, "last_updated", &value) == 0 &&
+            json_slice_string(value, text, sizeof(parts->last_updated)) &&
+            json_is_clean_name(text, sizeof(parts->last_updated) - 1))
+                return true;
 
-        registry->last_updated = strdup(text);
-        return registry->last_updated ? 0 : -ENOMEM;
+        text[0] = '\0';
+        return false;
 }
 
-int registry_parse(const char *body, size_t size, struct registry **ret_registry,
+int registry_split(const char *body, size_t size, struct registry_parts *ret_parts,
                    const char **ret_problem) {
-        _cleanup_(registry_freep) struct registry *registry = NULL;
+        struct registry_parts parts = {};
         struct json_slice document, object;
 
         int r = json_scan(body, size, &document, ret_problem);
@@ -168,17 +164,36 @@ int registry_parse(const char *body, size_t size, struct registry **ret_registry
         if (r != 0 || json_type_of(object) != '{')
                 return refuse("no \"registry\"", ret_problem);
 
+        r = split_maps(object, &parts, ret_problem);
+        if (r != 0)
+                return r;
+        if (!take_last_updated(object, &parts))
+                (void) take_last_updated(document, &parts);
+
+        *ret_parts = parts;
+        return 0;
+}
+
+int registry_parse(const char *body, size_t size, struct registry **ret_registry,
+                   const char **ret_problem) {
+        _cleanup_(registry_freep) struct registry *registry = NULL;
+        struct registry_parts parts;
+
+        int r = registry_split(body, size, &parts, ret_problem);
+        if (r != 0)
+                return r;
+
         registry = registry_new();
         if (!registry)
                 return -ENOMEM;
 
-        r = add_maps(registry, object, ret_problem);
-        if (r != 0)
-                return r;
-
-        r = take_last_updated(registry, object);
-        if (r == 0)
-                r = take_last_updated(registry, document);
+        for (size_t i = 0; i < REGISTRY_MAPS && r == 0; i++)
+                if (parts.maps[i].data)
+                        r = add_keys(registry, parts.maps[i]);
+        if (r == 0 && parts.last_updated[0]) {
+                registry->last_updated = strdup(parts.last_updated);
+                r = registry->last_updated ? 0 : -ENOMEM;
+        }
         if (r < 0)
                 return r;
 

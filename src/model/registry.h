@@ -19,6 +19,18 @@ struct registry {
         size_t n_bad;                   /* names that could not be taken */
 };
 
+/* The parts of an answer, as bytes of the body. A map that is absent has no data. */
+enum { REGISTRY_LOCAL, REGISTRY_REMOTE, REGISTRY_MAPS };
+
+struct registry_parts {
+        struct json_slice maps[REGISTRY_MAPS];  /* name to server, REGISTRY_SERVERS_MAX together at most */
+        char last_updated[65];                  /* "" when absent */
+};
+
+/* 0; JSON_BAD and a static reason. */
+int registry_split(const char *body, size_t size, struct registry_parts *ret_parts,
+                   const char **ret_problem);
+
 /* 0; JSON_BAD and a static reason; -ENOMEM. Any of the maps may be absent. */
 int registry_parse(const char *body, size_t size, struct registry **ret_registry,
                    const char **ret_problem);

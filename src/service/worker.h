@@ -17,10 +17,6 @@
 #include "service/operation.h"
 #include "service/poll.h"
 
-/* How a worker makes its source: toolhive_new(), or what a test puts there. */
-typedef int (*source_maker)(const struct settings *settings, struct waiter *waiter, const char *last,
-                            struct source **ret_source);
-
 struct worker {
         const struct settings *settings;
         struct waiter *waiter;

@@ -27,6 +27,7 @@ const char *call_kind_name(enum call_kind kind) {
 void call_done(struct call *call) {
         workload_list_free(call->workloads);
         registry_free(call->registry);
+        registry_catalog_free(call->catalog);
         json_object_put(call->document);
         free(call->message);
         *call = (struct call) { .kind = call->kind };

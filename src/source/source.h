@@ -10,6 +10,7 @@
 
 #include "base/waiter.h"
 #include "model/registry.h"
+#include "model/registry_entry.h"
 #include "model/workload.h"
 #include "source/locate.h"
 
@@ -32,6 +33,8 @@ enum install_result {
         INSTALL_REFUSED,                /* a 4xx: message has ToolHive's words */
 };
 
+#define CALL_NAME_MAX 253               /* bytes of a name: who makes a call sees to it */
+
 /* One API operation: what is asked, and what came of it. The caller ends with call_done(). */
 struct call {
         enum call_kind kind;
@@ -42,17 +45,20 @@ struct call {
         bool secondary;                 /* not what the service lives by: a ToolHive that passes the identity check
                                          * and is too slow for this, or breaks off, is alive all the same */
 
+        bool want_catalog;              /* CALL_REGISTRY: its entries, not only their names */
+
         bool found;                     /* details, entry: false is a 404 */
         struct workload_list *workloads;
-        struct registry *registry;
+        struct registry *registry;      /* NULL where the catalog was wanted */
+        struct registry_catalog *catalog;
         struct json_object *document;   /* details, entry: as answered */
         enum install_result install;
-        int install_port;               /* 0 when not told */
+        int install_port;               /* of the workload, old or new; 0 when not told */
         char *message;
         size_t answer_size;             /* bytes of the body */
 
         /* CALL_INSTALL, kept from attempt to attempt: installing is not idempotent. */
-        bool install_sent;              /* it may have arrived, and no answer came */
+        bool install_sent;              /* it may have arrived, and no answer settles it */
 };
 
 void call_done(struct call *call);
@@ -110,6 +116,10 @@ struct source {
         uint64_t scans;                 /* searches that reached the range */
         uint64_t (*requests)(const struct source *source);
 };
+
+/* How a worker or a command makes its source: toolhive_new(), or what a test puts there. */
+typedef int (*source_maker)(const struct settings *settings, struct waiter *waiter, const char *last,
+                            struct source **ret_source);
 
 static inline struct source *source_free(struct source *source) {
         return source ? source->ops->free(source) : NULL;

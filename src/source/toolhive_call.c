@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/ascii.h"
 #include "source/toolhive_call.h"
 #include "source/verdict.h"
 
@@ -29,22 +30,26 @@ static const char *const call_paths[CALL_KINDS] = {
         [CALL_INSTALL] = API "/workloads",
 };
 
+/* Each byte of the name may become three. */
+_Static_assert(sizeof API "/registry/default/servers/" + (size_t) 3 * CALL_NAME_MAX <= PATH_MAX_SIZE,
+               "the longest name fits into a path");
+
 /* The path of a call; a name is one segment of it, percent-encoded (RFC 3986, 2.3). */
 static void build_path(const struct call *call, char path[static PATH_MAX_SIZE]) {
         static const char hex[] = "0123456789ABCDEF";
         size_t n = (size_t) snprintf(path, PATH_MAX_SIZE, "%s", call_paths[call->kind]);
+        const unsigned char *name = (const unsigned char *) call->name;
 
         if (call->kind != CALL_WORKLOAD_DETAILS && call->kind != CALL_REGISTRY_ENTRY)
                 return;
 
-        for (const unsigned char *c = (const unsigned char *) call->name; *c && n + 4 < PATH_MAX_SIZE; c++)
-                if ((*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9') ||
-                    strchr("-._~", *c))
-                        path[n++] = (char) *c;
+        for (size_t i = 0; i < CALL_NAME_MAX && name[i]; i++)
+                if (ascii_is_alphanumeric((char) name[i]) || strchr("-._~", name[i]))
+                        path[n++] = (char) name[i];
                 else {
                         path[n++] = '%';
-                        path[n++] = hex[*c >> 4];
-                        path[n++] = hex[*c & 15];
+                        path[n++] = hex[name[i] >> 4];
+                        path[n++] = hex[name[i] & 15];
                 }
         path[n] = '\0';
 }
@@ -88,8 +93,14 @@ static int take_document(const struct http_response *response, struct call *call
         return 0;
 }
 
-static int take_install(const struct http_response *response, struct call *call, const char **ret_problem) {
+/* A port in an answer, under the key that it has there; 0 when it is not told. */
+static int port_in(struct json_object *document, const char *key) {
         int64_t port;
+
+        return json_get_int(document, key, 1, UINT16_MAX, &port) == 0 ? (int) port : 0;
+}
+
+static int take_install(const struct http_response *response, struct call *call, const char **ret_problem) {
         int r;
 
         r = take_document(response, call, ret_problem);
@@ -97,7 +108,7 @@ static int take_install(const struct http_response *response, struct call *call,
                 return r;
 
         call->install = INSTALL_CREATED;
-        call->install_port = json_get_int(call->document, "port", 1, UINT16_MAX, &port) == 0 ? (int) port : 0;
+        call->install_port = port_in(call->document, "port");
         return 0;
 }
 
@@ -116,7 +127,9 @@ static int take_results(const struct http_response *response, struct call *call,
         case CALL_REGISTRY_ENTRY:
                 return take_document(response, call, ret_problem);
         case CALL_REGISTRY:
-                return registry_parse(response->body, response->size, &call->registry, ret_problem);
+                return call->want_catalog
+                     ? registry_catalog_parse(response->body, response->size, &call->catalog, ret_problem)
+                     : registry_parse(response->body, response->size, &call->registry, ret_problem);
         case CALL_INSTALL:
                 return take_install(response, call, ret_problem);
         case CALL_KINDS:
@@ -218,13 +231,13 @@ static int exchange(struct toolhive *toolhive, struct call *call, bool *ret_sent
         build_path(call, path);
         endpoint_address_request(&toolhive->source.endpoint, path, &request, url, sizeof url);
         r = http_perform(toolhive->http, &request, &response);
+        if (ret_sent)
+                *ret_sent = response.sent;
         if (r < 0)
                 return r;
 
         *outcome = (struct outcome) { .status = response.status, .retry_after = USEC_INFINITY };
         call->answer_size = response.size;
-        if (ret_sent)
-                *ret_sent = response.sent;
 
         if (response.result == HTTP_ANSWER && response.status >= 200 && response.status < 300) {
                 r = take_results(&response, call, &problem);
@@ -247,6 +260,16 @@ static int exchange(struct toolhive *toolhive, struct call *call, bool *ret_sent
 }
 
 /*
+ * Whether an answer to the sending leaves open what came of it. ToolHive's own
+ * failures are 500: 502 to 504 are a gateway's, which does not know what ToolHive
+ * did. And a success whose body is of no use may well be one.
+ */
+static bool is_open(const struct outcome *outcome) {
+        return outcome->verdict == VERDICT_FAILED ||
+               (outcome->verdict == VERDICT_ANSWER && (outcome->status < 300 || outcome->status > 500));
+}
+
+/*
  * Installs, once and only once. Before a sending the name is asked for: present,
  * it is somebody's, unless an earlier sending of ours has an unknown outcome,
  * which it then settles. A sending that fails before it left is simply tried
@@ -262,11 +285,12 @@ static int install(struct toolhive *toolhive, struct call *call, struct outcome 
                 return r;
         if (details.found) {
                 call->install = call->install_sent ? INSTALL_CREATED : INSTALL_EXISTS;
+                call->install_port = port_in(details.document, "proxy_port");
                 return 0;
         }
 
         r = exchange(toolhive, call, &sent, outcome);
-        if (sent && (r < 0 || outcome->verdict == VERDICT_FAILED))
+        if (sent && (r < 0 || is_open(outcome)))
                 call->install_sent = true;
         return r;
 }

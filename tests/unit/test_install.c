@@ -98,6 +98,7 @@ END_TEST
 START_TEST(exists) {
         standin_tell(&standin, "workloads", "{\"add\":[\"" NAME "\"]}");
         expect_result(INSTALL_EXISTS, 200);
+        ck_assert_int_eq(call.install_port, 17520);
         standin_expect_requests(&standin, PRESENT);
         expect_workloads(1);
 }
@@ -135,12 +136,20 @@ START_TEST(answers_that_settle_nothing) {
         expect_attempt(VERDICT_ANSWER, 500, "failed to retrieve or pull image: missing.example/x");
         standin_expect_requests(&standin, ABSENT SENT VERSION);
 
-        behave("json", INSTALL_ROUTE, 1, ",\"text\":\"[]\"");
-        expect_attempt(VERDICT_ANSWER, 200, "Unusable body: no JSON object");
+        ck_assert(!call.install_sent);
+        behave("status", DETAILS_ROUTE, 1, ",\"code\":503,\"body\":\"busy\"");
+        expect_attempt(VERDICT_ANSWER, 503, "busy");
+        ck_assert(!call.install_sent);
+
+        /* These do not even say that it was not installed. */
         behave("status", INSTALL_ROUTE, 1, ",\"code\":503,\"body\":\"busy\",\"headers\":{\"Retry-After\":\"9\"}");
         expect_attempt(VERDICT_ANSWER, 503, "busy");
         ck_assert_uint_eq(outcome.retry_after, 9 * USEC_PER_SEC);
-        ck_assert(!call.install_sent);
+        ck_assert(call.install_sent);
+        call.install_sent = false;
+        behave("json", INSTALL_ROUTE, 1, ",\"text\":\"[]\"");
+        expect_attempt(VERDICT_ANSWER, 200, "Unusable body: no JSON object");
+        ck_assert(call.install_sent);
 }
 END_TEST
 
@@ -175,6 +184,7 @@ START_TEST(created_and_answer_lost) {
                 ck_assert_msg(outcome.verdict == VERDICT_FAILED, "%s", behaviours[i][0]);
                 ck_assert(call.install_sent);
                 expect_result(INSTALL_CREATED, 200);
+                ck_assert_int_eq(call.install_port, 17520);
                 standin_expect_requests(&standin, ABSENT SENT PRESENT);
                 expect_workloads(1);
                 begin_again();
@@ -431,10 +441,34 @@ START_TEST(refused_after_the_question) {
 }
 END_TEST
 
+/* The hook of a waiter; asking the stand-in proves no progress of ours, so it is not called again meanwhile. */
+static void stop_when_sent(void *user) {
+        struct waiter *waiter = user;
+        _cleanup_(json_object_putp) struct json_object *journal = standin_ask(&standin, "requests", "{}");
+
+        if (json_object_array_length(standin_list(journal, "requests")) >= 3)
+                waiter_stop(waiter);
+}
+
 START_TEST(stopped) {
         virtual_at(&v, 0, VIRTUAL_STOP);
         ck_assert_int_eq(source->ops->perform(source, &call, &outcome), -ECANCELED);
         standin_expect_requests(&standin, "");
+}
+END_TEST
+
+/* Who gives up has to be told whether something may have been installed. */
+START_TEST(stopped_after_sending) {
+        _cleanup_(waiter_done) struct waiter waiter;
+        _cleanup_(source_freep) struct source *own = NULL;
+
+        ck_assert_int_eq(waiter_init(&waiter), 0);
+        waiter_set_hooks(&waiter, USEC_PER_MSEC, stop_when_sent, NULL, &waiter);
+        ck_assert_int_eq(toolhive_new(&settings, &waiter, "", &own), 0);
+        behave("hang", INSTALL_ROUTE, 1, "");
+        ck_assert_int_eq(own->ops->perform(own, &call, &outcome), -ECANCELED);
+        ck_assert(call.install_sent);
+        standin_expect_requests(&standin, ABSENT SENT);
 }
 END_TEST
 
@@ -494,6 +528,7 @@ int main(void) {
         tcase_add_test(tests, moved_after_sending);
         tcase_add_test(tests, refused_after_the_question);
         tcase_add_test(tests, stopped);
+        tcase_add_test(tests, stopped_after_sending);
         tcase_add_test(tests, on_a_unix_socket);
 
         return suite_run_abreast(suite, cases);

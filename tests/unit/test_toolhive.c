@@ -69,7 +69,33 @@ START_TEST(registry) {
         ck_assert_uint_eq(call.registry->n_names, 84);
         ck_assert_str_eq(call.registry->names[0], "remote-000");
         ck_assert_str_eq(call.registry->last_updated, "2026-02-18T00:24:11Z");
+        ck_assert_ptr_null(call.catalog);
         standin_expect_requests(&standin, "GET " API "/registry/default\n");
+}
+END_TEST
+
+START_TEST(catalog) {
+        call_done(&call);
+        call = (struct call) { .kind = CALL_REGISTRY, .want_catalog = true };
+        ck_assert_int_eq(source->ops->perform(source, &call, &outcome), 0);
+        ck_assert_int_eq(outcome.verdict, VERDICT_DONE);
+        ck_assert_ptr_null(call.registry);
+        ck_assert_uint_eq(call.catalog->n_entries, 84);
+        ck_assert_uint_eq(call.catalog->n_bad, 0);
+        ck_assert_str_eq(call.catalog->last_updated, "2026-02-18T00:24:11Z");
+        ck_assert_str_eq(call.catalog->entries[0]->url, "https://remote-000.example.com/mcp");
+        ck_assert_str_eq(call.catalog->entries[5]->env_vars[0].name, "API_TOKEN");
+
+        /* The next call is not for the catalog any more. */
+        call_done(&call);
+        ck_assert(!call.want_catalog);
+        ck_assert_ptr_null(call.catalog);
+
+        call.want_catalog = true;
+        standin_tell(&standin, "registry", "{\"raw\":\"{}\"}");
+        ck_assert_int_eq(source->ops->perform(source, &call, &outcome), 0);
+        ck_assert_int_eq(outcome.verdict, VERDICT_ANSWER);
+        ck_assert_str_eq(outcome.error, "Unusable body: no \"registry\"");
 }
 END_TEST
 
@@ -226,6 +252,7 @@ int main(void) {
         tcase_add_test(tests, list);
         tcase_add_test(tests, details);
         tcase_add_test(tests, registry);
+        tcase_add_test(tests, catalog);
         tcase_add_test(tests, registry_entry);
         tcase_add_test(tests, names_are_encoded);
         tcase_add_test(tests, longest_name);
