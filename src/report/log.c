@@ -4,8 +4,8 @@
  * The log
  *
  * One per process, like the stderr that it mostly ends at, and the one module
- * with a global: its settings are written by log_init(), before the second
- * thread starts, and only read after that. A line is put together in a buffer of
+ * with a global: its settings are written by log_init() and log_set_terminal(),
+ * before the second thread starts, and only read after that. A line is put together in a buffer of
  * its own (log_line.c) and then leaves in one write(2), under a lock, since a
  * pipe takes long lines in pieces. Lines for the journal leave as datagrams
  * (log_journal.c); those that do not arrive there are written to stderr as text.
@@ -34,21 +34,27 @@ static struct {
         enum log_level level;
         enum log_format format;         /* never LOG_FORMAT_AUTO */
         bool colour;
+        void (*hide)(void *user);       /* takes away what stands where a line goes; or NULL */
+        void *hide_user;
+        uint64_t silenced;              /* LOG_EVENT_BIT() of what stderr does not get */
 } target = {
         .level = LEVEL_INFO,
         .format = LOG_FORMAT_TEXT,
 };
 
+#define EVENT_COUNT(name, id) + 1
+_Static_assert(1 EVENTS(EVENT_COUNT) <= 64, "LOG_EVENT_BIT() has 64 bits");
+#undef EVENT_COUNT
+
 static pthread_mutex_t stderr_lock = PTHREAD_MUTEX_INITIALIZER;
 
-/* Colour is for eyes only (https://no-color.org). */
-static bool stderr_wants_colour(void) {
+bool log_wants_colour(int fd) {
         const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
 
         if (no_color && *no_color)
                 return false;
 
-        return term && strcmp(term, "dumb") != 0 && isatty(STDERR_FILENO);
+        return term && strcmp(term, "dumb") != 0 && isatty(fd);
 }
 
 void log_init(enum log_level level, enum log_format format) {
@@ -57,7 +63,13 @@ void log_init(enum log_level level, enum log_format format) {
 
         target.level = level;
         target.format = format;
-        target.colour = format != LOG_FORMAT_JSON && stderr_wants_colour();
+        target.colour = format != LOG_FORMAT_JSON && log_wants_colour(STDERR_FILENO);
+}
+
+void log_set_terminal(void (*hide)(void *user), void *user, uint64_t silenced) {
+        target.hide = hide;
+        target.hide_user = user;
+        target.silenced = silenced;
 }
 
 bool log_enabled(enum log_level level) {
@@ -88,6 +100,8 @@ static void write_line(const char *line, size_t size) {
         static bool torn;
 
         pthread_mutex_lock(&stderr_lock);
+        if (target.hide)
+                target.hide(target.hide_user);
         if (!torn || write_all("\n", 1))
                 torn = !write_all(line, size);
         pthread_mutex_unlock(&stderr_lock);
@@ -114,6 +128,9 @@ static void log_write_stderr(enum log_level level, enum event event, const char 
                              const struct log_field *fields) {
         _cleanup_text_ struct text line = TEXT_INIT, coloured = TEXT_INIT;
         struct timespec now = {};
+
+        if (target.silenced & LOG_EVENT_BIT(event))
+                return;
 
         /* Not the worker's clock: both threads log, and nothing waits by the time in a line. */
         (void) clock_gettime(CLOCK_REALTIME, &now);

@@ -42,6 +42,23 @@ struct log_field {
  */
 void log_init(enum log_level level, enum log_format format);
 
+/*
+ * Whether what is written to a descriptor may be coloured: a terminal, without
+ * NO_COLOR (https://no-color.org), whose TERM is known and not "dumb".
+ */
+bool log_wants_colour(int fd);
+
+/*
+ * For a command that has a line of its own on the terminal (command/progress.h).
+ * hide, unless it is NULL, is called before each line that is written to stderr,
+ * and takes its own away; it must not log, being called under the log's lock.
+ * Events of the mask, LOG_EVENT_BIT() of each, do not reach stderr at all, as
+ * that line tells them; the journal gets them all the same. NULL and 0 end it.
+ * Like log_init() for a time when no other thread logs.
+ */
+#define LOG_EVENT_BIT(event) ((uint64_t) 1 << (event))
+void log_set_terminal(void (*hide)(void *user), void *user, uint64_t silenced);
+
 /* Whether a line of this level would be written, to spare the work before it. */
 bool log_enabled(enum log_level level);
 

@@ -117,3 +117,17 @@ void operation_log_exhausted(const struct source *source, const struct retry *re
                   LOG_INT("max_retries", retry->max_attempts),
                   LOG_STRING("last_error", error));
 }
+
+void operation_describe_answer(const struct source *source, enum call_kind kind, const struct outcome *outcome,
+                               char ret_words[static ERROR_MAX]) {
+        const char *name = source->ops->name, *call = call_kind_name(kind);
+
+        if (outcome->runtime_away)
+                snprintf(ret_words, ERROR_MAX, "%s's container runtime is away", name);
+        else if (outcome->status >= 200 && outcome->status < 300)
+                snprintf(ret_words, ERROR_MAX, "%s's answer to %s is of no use (%s)", name, call, outcome->error);
+        else if (outcome->status > 0)
+                snprintf(ret_words, ERROR_MAX, "%s answers %d to %s", name, outcome->status, call);
+        else
+                snprintf(ret_words, ERROR_MAX, "%s does not answer %s (%s)", name, call, outcome->error);
+}

@@ -20,3 +20,10 @@ void operation_log_several(struct found *last, const struct found *found);
 void operation_log_retrying(const struct endpoint *previous, const struct endpoint *new);
 void operation_log_restored(const struct source *source, unsigned attempts, usec_t outage);
 void operation_log_exhausted(const struct source *source, const struct retry *retry, const char *error);
+
+/*
+ * An answer that is not the expected one, in a sentence without its end: "ToolHive
+ * answers 500 to list workloads". For STATUS, the state file, and who runs a command.
+ */
+void operation_describe_answer(const struct source *source, enum call_kind kind, const struct outcome *outcome,
+                               char ret_words[static ERROR_MAX]);

@@ -8,7 +8,7 @@
 
 #include <errno.h>
 
-#include "report/log.h"
+#include "service/operation_log.h"
 #include "service/poll.h"
 #include "service/poll_log.h"
 
@@ -80,11 +80,7 @@ static void keep_url(struct workload_list *list, size_t i, const struct workload
                 (void) put_url(list, i, before->url);   /* without memory it is learnt again by the next poll */
 }
 
-/*
- * 0; OPERATION_ANSWER and the first such outcome when some details were not to be had, which costs the others
- * nothing; OPERATION_EXHAUSTED; negative errno.
- */
-static int complete_urls(struct operations *operations, struct workload_list *list, struct outcome *outcome) {
+int poll_complete_urls(struct operations *operations, struct workload_list *list, struct outcome *ret_outcome) {
         bool in_time = true;
         int result = 0;
 
@@ -94,6 +90,11 @@ static int complete_urls(struct operations *operations, struct workload_list *li
 
                 if (list->items[i]->url || !workload_is_running(list->items[i]))
                         continue;
+                /* The details of a remote one have the URL that ToolHive goes to, not the one to come to. */
+                if (list->items[i]->remote) {
+                        keep_url(list, i, operations->snapshot->workloads);
+                        continue;
+                }
                 /* One that does not answer in time says enough about the rest: the list must not wait for each. */
                 if (in_time)
                         r = ask_details(operations, list, i, &asked);
@@ -104,7 +105,7 @@ static int complete_urls(struct operations *operations, struct workload_list *li
                 keep_url(list, i, operations->snapshot->workloads);
                 in_time = in_time && asked.status > 0;
                 if (result == 0)
-                        *outcome = asked;
+                        *ret_outcome = asked;
                 result = r;
         }
         return result;
@@ -127,28 +128,13 @@ static size_t take_registry(struct snapshot *snapshot, struct call *call) {
         return n;
 }
 
-/* One line for STATUS and the state file: what is wrong with the last answer. */
-static void describe_problem(enum call_kind kind, const struct source *source,
-                             const struct outcome *outcome, char problem[static ERROR_MAX]) {
-        const char *name = source->ops->name, *call = call_kind_name(kind);
-
-        if (outcome->runtime_away)
-                snprintf(problem, ERROR_MAX, "%s's container runtime is away", name);
-        else if (outcome->status >= 200 && outcome->status < 300)
-                snprintf(problem, ERROR_MAX, "%s's answer to %s is of no use (%s)", name, call, outcome->error);
-        else if (outcome->status > 0)
-                snprintf(problem, ERROR_MAX, "%s answers %d to %s", name, outcome->status, call);
-        else
-                snprintf(problem, ERROR_MAX, "%s does not answer %s (%s)", name, call, outcome->error);
-}
-
 /* The answer to a call of this kind was not the expected one: tells it once, and tries again soon. */
 static void take_problem(struct poll *poll, enum call_kind kind, struct operations *operations,
                          const struct settings *settings, const struct outcome *outcome) {
         usec_t delay = poll_retry_delay(poll->interval, outcome->retry_after, settings->initial_backoff);
         char problem[ERROR_MAX];
 
-        describe_problem(kind, operations->source, outcome, problem);
+        operation_describe_answer(operations->source, kind, outcome, problem);
         /* One warning for as long as it lasts, also where the answers change: STATUS has the latest. */
         poll_log_problem(operations->source, kind, outcome, delay, poll->report->problem[0]);
         poll->problem_kind = kind;
@@ -184,7 +170,7 @@ int poll_run(struct poll *poll, struct operations *operations, const struct sett
         r = operation_run(operations, &call, &outcome);
         poll->began = operations->attempt_at;
         if (r == 0 && call.workloads) {
-                r = complete_urls(operations, call.workloads, &outcome);
+                r = poll_complete_urls(operations, call.workloads, &outcome);
                 if (r == OPERATION_ANSWER)
                         problem_kind = CALL_WORKLOAD_DETAILS;
         }

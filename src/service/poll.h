@@ -31,6 +31,15 @@ struct poll {
 int poll_run(struct poll *poll, struct operations *operations, const struct settings *settings,
              bool *ret_news);
 
+/*
+ * Asks for the details of the running workloads whose entries lack their URL (but
+ * for remote ones, whose details do not have it), and completes the list in place;
+ * what is not to be had now keeps the URL that the snapshot knows. 0;
+ * OPERATION_ANSWER and the first such outcome when some were not to be had, which
+ * costs the others nothing; OPERATION_EXHAUSTED; negative errno.
+ */
+int poll_complete_urls(struct operations *operations, struct workload_list *list, struct outcome *ret_outcome);
+
 /* When the poll is due after one that began at `began` and is over now: pure. */
 usec_t poll_next_due(usec_t began, usec_t now, usec_t interval);
 

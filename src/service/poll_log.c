@@ -65,7 +65,7 @@ static bool was_bad(const struct workload_list *list, const struct bad_entry *en
         return false;
 }
 
-static void tell_bad_entries(const struct workload_list *old, const struct workload_list *new) {
+void poll_log_bad_entries(const struct workload_list *old, const struct workload_list *new) {
         size_t n_old = old ? old->n_bad : 0;
 
         for (size_t i = 0; i < new->n_bad && i < BAD_ENTRIES_NAMED; i++)
@@ -83,7 +83,7 @@ size_t poll_log_workloads(const struct workload_list *old, const struct workload
         struct changes changes = {};
         size_t n;
 
-        tell_bad_entries(old, new);
+        poll_log_bad_entries(old, new);
         n = workload_list_diff(old, new, workload_differs, &changes);
         tell_left_out(&changes);
         log_event(n > 0 || !old ? LEVEL_INFO : LEVEL_DEBUG, EVENT_WORKLOADS_CHANGED, "Workloads polled",

@@ -3,8 +3,9 @@
 /*
  * The log: the lines of the specification to the letter, hostile values in each
  * format, the way to stderr (one write a line, whole lines from two threads, a
- * stderr that stays full), and the way to the journal, whose library function
- * and whose socket are played by this program.
+ * stderr that stays full, a terminal that shows a line of its own), and the way
+ * to the journal, whose library function and whose socket are played by this
+ * program.
  */
 
 #include <check.h>
@@ -93,6 +94,7 @@ static void setup(void) {
 }
 
 static void teardown(void) {
+        log_set_terminal(NULL, NULL, 0);
         (void) dup2(saved_stderr, STDERR_FILENO);
         close(saved_stderr);
         if (captured >= 0)
@@ -351,6 +353,75 @@ START_TEST(terminal_colour) {
 }
 END_TEST
 
+/* A command's line on the terminal: what takes it away writes this. */
+static void hide(void *user) {
+        const char *mark = user;
+
+        ck_assert_int_eq(write(STDERR_FILENO, mark, strlen(mark)), (ssize_t) strlen(mark));
+}
+
+START_TEST(terminal_line_hidden) {
+        static char mark[] = "<gone>";
+
+        capture_writes();
+        log_init(LEVEL_INFO, LOG_FORMAT_TEXT);
+        log_set_terminal(hide, mark, 0);
+        log_event(LEVEL_INFO, EVENT_STARTED, "First");
+        ck_assert_str_eq(captured_write(), mark);
+        ck_assert_str_eq(captured_write(), "INFO     First\n");
+
+        /* It is left alone where nothing is written: below the level, or in the journal. */
+        log_debug("Not told");
+        log_init(LEVEL_INFO, LOG_FORMAT_JOURNAL);
+        log_event(LEVEL_INFO, EVENT_STARTED, "Elsewhere");
+        ck_assert_uint_eq(journal.entries, 1);
+        ck_assert_ptr_null(captured_write());
+
+        log_init(LEVEL_INFO, LOG_FORMAT_JSON);
+        log_event(LEVEL_INFO, EVENT_NONE, "Second");
+        ck_assert_str_eq(captured_write(), mark);
+        ck_assert_ptr_nonnull(strstr(captured_write(), "Second"));
+
+        log_set_terminal(NULL, NULL, 0);
+        log_event(LEVEL_INFO, EVENT_NONE, "Third");
+        ck_assert_ptr_nonnull(strstr(captured_write(), "Third"));
+        ck_assert_ptr_null(captured_write());
+}
+END_TEST
+
+START_TEST(terminal_events_silenced) {
+        static char mark[] = "<gone>";
+
+        capture_writes();
+        log_init(LEVEL_INFO, LOG_FORMAT_TEXT);
+        log_set_terminal(hide, mark, LOG_EVENT_BIT(EVENT_ATTEMPT_FAILED) | LOG_EVENT_BIT(EVENT_CONFIG_INVALID));
+        log_event(LEVEL_WARNING, EVENT_ATTEMPT_FAILED, "ToolHive connection failed");
+        log_event(LEVEL_CRITICAL, EVENT_CONFIG_INVALID, "The last of the events");
+        ck_assert_ptr_null(captured_write());
+
+        log_event(LEVEL_ERROR, EVENT_EXHAUSTED, "All retry attempts exhausted");
+        ck_assert_str_eq(captured_write(), mark);
+        ck_assert_str_eq(captured_write(), "ERROR    All retry attempts exhausted\n");
+        log_event(LEVEL_WARNING, EVENT_NONE, "No event");
+        ck_assert_str_eq(captured_write(), mark);
+        ck_assert_str_eq(captured_write(), "WARNING  No event\n");
+
+        /* The journal gets them; what it does not take is not for stderr either. */
+        log_init(LEVEL_INFO, LOG_FORMAT_JOURNAL);
+        log_event(LEVEL_WARNING, EVENT_ATTEMPT_FAILED, "ToolHive connection failed");
+        ck_assert_uint_eq(journal.entries, 1);
+        journal.result = -ECONNREFUSED;
+        log_event(LEVEL_WARNING, EVENT_ATTEMPT_FAILED, "ToolHive connection failed");
+        ck_assert_uint_eq(journal.entries, 2);
+        ck_assert_ptr_null(captured_write());
+
+        log_init(LEVEL_INFO, LOG_FORMAT_TEXT);
+        log_set_terminal(NULL, NULL, 0);
+        log_event(LEVEL_WARNING, EVENT_ATTEMPT_FAILED, "Told again");
+        ck_assert_str_eq(captured_write(), "WARNING  Told again\n");
+}
+END_TEST
+
 /* All that a pipe holds. Returns its length; what is beyond the buffer is read and forgotten. */
 static size_t drain(int fd, char *buffer, size_t size) {
         size_t used = 0;
@@ -583,6 +654,8 @@ int main(void) {
         tcase_add_test(ways, stderr_levels);
         tcase_add_test(ways, stderr_json);
         tcase_add_test(ways, terminal_colour);
+        tcase_add_test(ways, terminal_line_hidden);
+        tcase_add_test(ways, terminal_events_silenced);
         tcase_add_test(ways, stderr_full);
         tcase_add_test(ways, stderr_two_threads);
         tcase_add_test(ways, journal_is_stderr);

@@ -235,12 +235,13 @@ START_TEST(a_flood_of_differences_is_bounded) {
 }
 END_TEST
 
-/* Only a running workload that lacks its URL is asked for, and a 404 is no problem. */
+/* Only a running workload that lacks its URL is asked for, no remote one, and a 404 is no problem. */
 START_TEST(details_fill_in_the_url) {
         fake_from(&fake, 0, (struct fake_world) {
                 .port = 50001,
                 .workloads = LIST(BARE("a", "running") "," BARE("b", "stopped") ","
-                                  ENTRY("c", "running", "http://h/c")),
+                                  ENTRY("c", "running", "http://h/c") ","
+                                  "{\"name\":\"d\",\"status\":\"running\",\"remote\":true}"),
         });
         fake_from(&fake, 60 * S, (struct fake_world) {
                 .port = 50001,
@@ -252,7 +253,8 @@ START_TEST(details_fill_in_the_url) {
                        "INFO     Workload added name=a status=running url=http://127.0.0.1:17000/a\n"
                        "INFO     Workload added name=b status=stopped url=null\n"
                        "INFO     Workload added name=c status=running url=http://h/c\n"
-                       "INFO     Workloads polled total=3 running=2 skipped=0 added=3 removed=0 changed=0\n");
+                       "INFO     Workload added name=d status=running url=null\n"
+                       "INFO     Workloads polled total=4 running=3 skipped=0 added=4 removed=0 changed=0\n");
         ck_assert_uint_eq(fake_calls(&fake, CALL_WORKLOAD_DETAILS, NULL, 0), 1);
         ck_assert_int_eq(poll_at(&workloads, 60, NULL), 0);
         ck_assert_str_eq(snapshot.workloads_poll.problem, "");
