@@ -1,111 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
 """The documentation against the code.
 
-What man page and README say of options, messages, exit codes, files and durations is read out of
-them and compared with the program's --help, with the source, with the units, and with the
-arithmetic done again here. Nothing is listed here that could be read from there, so that neither
-side can change alone.
+What man page and README say of options, messages, exit codes, documents, files and durations is read
+out of them and compared with the program's --help, with the source, with the units, and with the arithmetic done again here. Nothing
+is listed here that could be read from there, so that neither side can change alone.
 
 MCP_OPTIMIZER_SOURCE may name a copy of the tree: that is how to see these checks fail.
 """
 
 import json
-import os
 import re
 import shutil
 import subprocess
-import tempfile
 import unittest
 from pathlib import Path
 
+from manpage import (MAN_PAGE, OTHERS_OPTIONS, OTHERS_VARIABLES, SOURCE, SYSTEM_UNIT, USER_UNIT, WAIT_UNITS,
+                     CommandHelp, ManPage, examples_in, help_actions, help_commands, help_options, joined, plain,
+                     read, run, tables_in, text_of)
 from runner import run_tests
 from test_units import assignments, duration, waiting_time
-
-SOURCE = Path(os.environ.get("MCP_OPTIMIZER_SOURCE") or Path(__file__).resolve().parent.parent)
-BINARY = Path(os.environ.get("MCP_OPTIMIZER_BINARY") or SOURCE / "build/src/mcp-optimizer")
-MAN_PAGE = SOURCE / "man/mcp-optimizer.8"
-SYSTEM_UNIT = SOURCE / "units/mcp-optimizer.service.in"
-USER_UNIT = SOURCE / "units/mcp-optimizer.user.service.in"
-
-ROFF_ESCAPES = {r"\-": "-", r"\(dq": '"', r"\(aq": "'", r"\(mu": "*", r"\(bu": "*", r"\e": "\\",
-                r"\&": "", r"\ ": " "}
-# Settings of others: thv's and node_exporter's own, and one that is misspelt to show what follows.
-OTHERS_VARIABLES = {"TOOLHIVE_MAX_RETRIE"}
-# Options of systemctl, journalctl, meson and thv, which the texts also show.
-OTHERS_OPTIONS = {"--user", "--now", "--update-catalog", "--output-fields", "--prefix",
-                  "--reconfigure"}
-
-
-def read(path):
-    return (SOURCE / path).read_text(encoding="utf-8")
-
-
-def joined(text):
-    return " ".join(text.split())
-
-
-def plain(roff):
-    """A line of the man page's source without its escapes."""
-    roff = re.sub(r"\\f[BIR]", "", roff)
-    return re.sub(r"\\(\(..|.)", lambda found: ROFF_ESCAPES[found[0]], roff)
-
-
-def words_of_macro(line):
-    """What a font macro makes of its arguments: .BR joins them, .B puts spaces between."""
-    name, _, rest = line.partition(" ")
-    arguments = [quoted or bare for quoted, bare in re.findall(r'"([^"]*)"|(\S+)', rest)]
-    return plain(("" if len(name) == 3 else " ").join(arguments))
-
-
-class ManPage:
-    """The page's sections and subsections, as source and as plain text."""
-
-    def __init__(self):
-        self.source = MAN_PAGE.read_text(encoding="utf-8")
-        self.sections = {}
-        for part in re.split(r"^\.SH ", self.source, flags=re.M)[1:]:
-            name, _, body = part.partition("\n")
-            self.sections[name.strip('"')] = body
-
-    def text(self, *sections):
-        lines = []
-        for name in sections or self.sections:
-            for line in self.sections[name].splitlines():
-                if re.match(r"\.(B|I|[BRI]{2}) ", line):
-                    lines.append(words_of_macro(line))
-                elif line.startswith((".SS ", ".IP ")):
-                    lines.append(plain(line[4:]))
-                elif not line.startswith((".", "'")):
-                    lines.append(plain(line))
-        return "\n".join(lines)
-
-    def tagged(self, section):
-        """Tag and text of each .TP of a section."""
-        for part in re.split(r"^\.TP.*\n", self.sections[section], flags=re.M)[1:]:
-            tag, _, body = part.partition("\n")
-            body = re.split(r"^\.(?:SS|PP|TS|EX)\b", body, flags=re.M)[0]
-            lines = [words_of_macro(line) if line.startswith(".") else plain(line)
-                     for line in body.splitlines()]
-            yield words_of_macro(tag), joined(" ".join(lines))
-
-
-def run(*arguments, **variables):
-    environment = {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), **variables}
-    done = subprocess.run([str(BINARY), *arguments], env=environment, stdin=subprocess.DEVNULL,
-                          capture_output=True, text=True, timeout=60)
-    return done.returncode, done.stdout, done.stderr
-
-
-def help_options():
-    """Option -> (what stands for the value, variable, "Default: …; accepts …") of --help."""
-    text = run("--help")[1]
-    rows = re.findall(r"^  --([\w-]+) (\S+) +(\w+)\n((?:      .*\n)+)", text, re.M)
-    return {option: (metavar, variable, "Default: " + joined(body).partition("Default: ")[2])
-            for option, metavar, variable, body in rows}
-
-
-def help_actions():
-    return set(re.findall(r"^  --([\w-]+)\n", run("--help")[1], re.M))
 
 
 class Lint(unittest.TestCase):
@@ -159,6 +73,8 @@ class Options(unittest.TestCase):
         keys = set(re.findall(r'LOG_\w+\("(\w+)"', read("src/service/operation_log.c")))
         variables |= {f"TOOLHIVE_{key.upper()}" for key in keys} | OTHERS_VARIABLES | {"TOOLHIVE_"}
         options = {f"--{option}" for option in self.options.keys() | help_actions()}
+        for name in help_commands():
+            options |= {f"--{option}" for option in CommandHelp(name).options}
         for name, text in (("man", self.page.text()), ("README", read("README.md"))):
             with self.subTest(name):
                 self.assertLessEqual(set(re.findall(r"TOOLHIVE_[A-Z_]*", text)), variables)
@@ -177,8 +93,6 @@ class Options(unittest.TestCase):
                     tried += 1
         self.assertGreater(tried, 5)
 
-
-# ---- messages ----
 
 STRINGS = re.compile(r'"((?:[^"\\]|\\.)*)"')
 
@@ -229,11 +143,13 @@ def composed(code):
 
 
 def logged_messages():
-    """Every message that src/service can log above DEBUG."""
-    for path in sorted((SOURCE / "src/service").glob("*.c")):
-        code = without_comments(path.read_text(encoding="utf-8"))
-        for function in re.split(r"(?<=^})\n", code, flags=re.M):
-            yield from messages_of(path.name, function, code)
+    """Every message that src/service can log above DEBUG; of src/command each that is an event."""
+    for folder in ("service", "command"):
+        for path in sorted((SOURCE / "src" / folder).glob("*.c")):
+            code = without_comments(path.read_text(encoding="utf-8"))
+            for function in re.split(r"(?<=^})\n", code, flags=re.M):
+                if folder == "service" or "EVENT_" in function.replace("EVENT_NONE", ""):
+                    yield from messages_of(path.name, function, code)
 
 
 def messages_of(where, function, code):
@@ -356,8 +272,7 @@ def seconds(value):
 
 def table(page, section, heading):
     """The rows of the table in a section whose heading begins so."""
-    for body in re.findall(r"^\.TS\n.*?\.\n(.*?)^\.TE", page.sections[section], re.M | re.S):
-        rows = [row.split("\t") for row in body.splitlines() if row != "_"]
+    for rows in tables_in(page.sections[section]):
         if rows[0][0] == heading:
             return rows[1:]
     raise AssertionError(f"no table of {heading}")
@@ -453,21 +368,42 @@ class Durations(unittest.TestCase):
 # ---- the rest of the interface ----
 
 class ExitStatus(unittest.TestCase):
+    def setUp(self):
+        self.page = ManPage()
+        self.service = dict(re.findall(r"\bSERVICE_(\w+) = (\d+)", read("src/service/service.h")))
+        self.commands = dict(re.findall(r"\bCOMMAND_(\w+) = (\d+)", read("src/command/context.h")))
+        self.tagged = {int(tag): body for tag, body in self.page.tagged("EXIT STATUS")}
+
     def test_all_agree(self):
-        codes = {name: int(code) for name, code in
-                 re.findall(r"\bSERVICE_(\w+) = (\d+)", read("src/service/service.h"))}
-        tags = [int(tag) for tag, _ in ManPage().tagged("EXIT STATUS")]
-        self.assertEqual(tags, sorted(codes.values()))
-        for unit in (SYSTEM_UNIT, USER_UNIT):
-            self.assertEqual(assignments(unit, "RestartPreventExitStatus"), [str(codes["CONFIG"])])
+        self.assertGreater(len(self.commands), 5)
+        codes = {int(code) for code in [*self.service.values(), *self.commands.values()]}
+        self.assertEqual(list(self.tagged), sorted(codes))
         line = re.search(r"Exit status: (.*)\.", run("--help")[1])[1]
-        self.assertEqual([int(part.split()[0]) for part in line.split(", ")], tags)
-        for given in ({"TOOLHIVE_PORT": "80"}, {"RUNTIME_MODE": "k8s"}):
-            self.assertEqual(run("--check-config", **given)[0], codes["CONFIG"])
-        self.assertIn(f"refuses it with exit {codes['CONFIG']}", joined(read("README.md")))
-        said = re.findall(r"\bexit(?:s with| status| code)? (\d+)", joined(ManPage().text()), re.I)
+        self.assertEqual([part.split()[0] for part in line.split(", ")],
+                         sorted(self.service.values(), key=int))
+        said = re.findall(r"\bexit(?:s with| status| code)? (\d+)", joined(self.page.text()), re.I)
         self.assertGreater(len(said), 5)
-        self.assertLessEqual({int(code) for code in said}, set(tags))
+        self.assertLessEqual({int(code) for code in said}, codes)
+
+    def test_bad_settings(self):
+        code = int(self.service["CONFIG"])
+        for unit in (SYSTEM_UNIT, USER_UNIT):
+            self.assertEqual(assignments(unit, "RestartPreventExitStatus"), [str(code)])
+        for given in ({"TOOLHIVE_PORT": "80"}, {"RUNTIME_MODE": "k8s"}):
+            self.assertEqual(run("--check-config", **given)[0], code)
+        self.assertIn(f"refuses it with exit {code}", joined(read("README.md")))
+
+    def test_of_which_commands(self):
+        """Those that stand in brackets behind a code are the ones whose help has it."""
+        having = {name: {int(status.split()[0]) for status in CommandHelp(name).exits}
+                  for name in help_commands()}
+        for code, body in self.tagged.items():
+            with self.subTest(code):
+                self.assertTrue(any(code in codes for codes in having.values()))
+                if code in range(2, 78):
+                    named = re.search(r"\(([a-z, ]+)\)\.$", body)[1]
+                    self.assertEqual(set(named.split(", ")),
+                                     {name for name, codes in having.items() if code in codes})
 
 
 class Documents(unittest.TestCase):
@@ -476,7 +412,8 @@ class Documents(unittest.TestCase):
         shown = []
         json.loads(plain(example), object_pairs_hook=lambda pairs: shown.extend(
             key for key, _ in pairs))
-        written = re.findall(r'\\"(\w+)\\": ', read("src/report/state_file.c"))
+        written = re.findall(r'\\"(\w+)\\": ',
+                             read("src/report/state_file.c") + read("src/model/workload.c"))
         self.assertEqual(set(shown), set(written))
         explained = " ".join(f"{tag} {body}" for tag, body in ManPage().tagged("STATE FILE"))
         self.assertLessEqual(set(written), set(re.findall(r"\w+", explained)) | {
@@ -532,7 +469,7 @@ class Files(unittest.TestCase):
                     self.assertTrue((SOURCE / path).exists())
 
     def test_examples(self):
-        conf = {path.name for path in (SOURCE / "conf").iterdir()} - {"meson.build"}
+        conf = {path.name for path in (SOURCE / "conf").glob("*.*")} - {"meson.build"}
         named = {name for tag, _ in ManPage().tagged("SYSTEMD") for name in tag.split(", ")
                  if re.search(r"\.(conf|service)$", name)}
         self.assertEqual(named, conf)
@@ -550,6 +487,18 @@ class Files(unittest.TestCase):
                         self.assertIn(f"'{name}'", units)
         self.assertIn("'mcp-optimizer.8'", read("man/meson.build"))
 
+    def test_completions(self):
+        told = {path for tag, _ in ManPage().tagged("FILES") for path in tag.split(", ")
+                if "complet" in path or "site-functions" in path}
+        installed = set()
+        calls = re.findall(r"install_data\('completions/(.*?)\)\n", read("conf/meson.build"), re.S)
+        for call in calls:
+            name = (re.search(r"rename : '([^']+)'", call) or re.match(r"([^']+)'", call))[1]
+            folders = re.findall(r"'([^']+)'", call.partition("get_option('datadir')")[2])
+            installed.add("/".join(["/usr/share", *folders, name]))
+        self.assertEqual(len(told), 3)
+        self.assertEqual(told, installed)
+
     def test_directories_of_the_unit(self):
         text = ManPage().text("FILES")
         self.assertIn(f"/run/{assignments(SYSTEM_UNIT, 'RuntimeDirectory')[0]}/state.json", text)
@@ -564,11 +513,22 @@ class Files(unittest.TestCase):
 class Unit(unittest.TestCase):
     def test_settings_that_the_page_quotes(self):
         quoted = re.findall(r"\b([A-Z][a-z]\w+)=([\w-]+)", ManPage().text("SYSTEMD", "SECURITY"))
-        quoted = [pair for pair in quoted if pair[0] != "Environment"]
+        quoted = [pair for pair in quoted if pair[0] not in ("Environment", "Requires", "After")]
         self.assertGreaterEqual(len(quoted), 8)
         for key, value in quoted:
             with self.subTest(key):
                 self.assertEqual(assignments(SYSTEM_UNIT, key), [value])
+
+    def test_units_that_need_the_connection(self):
+        """The page's example is the one of the wait units' comments, and the time theirs."""
+        page = ManPage().sections["SYSTEMD"]
+        example = next(example for example in examples_in(page) if example.startswith("[Unit]"))
+        self.assertEqual(len(example.splitlines()), 3)
+        for path in WAIT_UNITS:
+            comment = re.sub(r"^#[ \t]*", "", path.read_text(encoding="utf-8"), flags=re.M)
+            self.assertIn(example, comment)
+            limit = re.search(r" wait --timeout=(\d+)", assignments(path, "ExecStart")[0])[1]
+            self.assertIn(f"for {limit} s at most", joined(text_of(page)))
 
     def test_watchdog(self):
         half = int(assignments(SYSTEM_UNIT, "WatchdogSec")[0]) // 2

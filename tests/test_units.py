@@ -23,6 +23,8 @@ CONF = SOURCE / "conf"
 DROP_INS = sorted(CONF.glob("*.conf"))
 SYSTEM_UNIT = SOURCE / "units/mcp-optimizer.service.in"
 USER_UNIT = SOURCE / "units/mcp-optimizer.user.service.in"
+WAIT_UNIT = SOURCE / "units/mcp-optimizer-wait.service.in"
+USER_WAIT_UNIT = SOURCE / "units/mcp-optimizer-wait.user.service.in"
 CATALOG = SOURCE / "units/mcp-optimizer.catalog"
 EVENT_H = SOURCE / "src/report/event.h"
 
@@ -183,6 +185,14 @@ class Verify(UnitFolder):
     def test_user_unit(self):
         self.assert_clean(self.render(USER_UNIT), "--user")
 
+    def test_wait_units(self):
+        """With the service beside them, which they require."""
+        for service, unit, options in ((SYSTEM_UNIT, WAIT_UNIT, ()), (USER_UNIT, USER_WAIT_UNIT, ("--user",))):
+            with self.subTest(unit.name):
+                self.start_afresh()
+                self.render(service)
+                self.assert_clean(self.render(unit, "mcp-optimizer-wait.service"), *options)
+
     def test_toolhive_unit(self):
         self.assert_clean(self.render(CONF / "thv-serve.service", "thv-serve.service"), "--user")
 
@@ -221,11 +231,11 @@ class Verify(UnitFolder):
 
 @needs("systemd-analyze")
 class Exposure(UnitFolder):
-    def exposure(self, *drop_ins):
+    def exposure(self, *drop_ins, unit=SYSTEM_UNIT):
         for name in drop_ins:
             self.drop_in(CONF / name)
         _, output = run("systemd-analyze", "security", "--offline=yes", "--no-pager",
-                        str(self.render(SYSTEM_UNIT)))
+                        str(self.render(unit, unit.name.removesuffix(".in"))))
         found = re.search(r"Overall exposure level for \S+: ([\d.]+)", output)
         if not found:
             self.skipTest(f"no offline review on this machine: {output.strip()[-200:]}")
@@ -233,6 +243,10 @@ class Exposure(UnitFolder):
 
     def test_as_shipped(self):
         self.assertLessEqual(self.exposure(), 1.1)
+
+    def test_wait(self):
+        """It needs no network at all."""
+        self.assertLessEqual(self.exposure(unit=WAIT_UNIT), 0.6)
 
     def test_loopback_only(self):
         self.assertLessEqual(self.exposure("loopback-only.conf"), 0.9)
@@ -270,10 +284,40 @@ class Units(unittest.TestCase):
                                  if not line.startswith("#"))
                 self.assertNotIn("network-online", text)
 
-    def test_user_unit_has_nothing_that_fails_or_pretends(self):
-        for key in ("DynamicUser", "PrivateDevices", "CapabilityBoundingSet", "PrivateUsers",
-                    "ProtectSystem", "ProtectHome", "ProcSubset"):
-            self.assertEqual(assignments(USER_UNIT, key), [], key)
+    def test_user_units_have_nothing_that_fails_or_pretends(self):
+        for unit in (USER_UNIT, USER_WAIT_UNIT):
+            for key in ("DynamicUser", "PrivateDevices", "CapabilityBoundingSet", "PrivateUsers",
+                        "ProtectSystem", "ProtectHome", "ProcSubset", "PrivateNetwork", "IPAddressDeny"):
+                self.assertEqual(assignments(unit, key), [], f"{unit.name}: {key}")
+
+    def test_the_wait_units(self):
+        for unit, target in ((WAIT_UNIT, "multi-user.target"), (USER_WAIT_UNIT, "default.target")):
+            for key, value in {
+                "Type": "oneshot", "RemainAfterExit": "yes", "Restart": "no", "WantedBy": target,
+                "Requires": "mcp-optimizer.service", "After": "mcp-optimizer.service",
+                "RestrictAddressFamilies": "AF_UNIX",
+            }.items():
+                with self.subTest(unit=unit.name, key=key):
+                    self.assertEqual(assignments(unit, key), [value])
+            with self.subTest(unit.name):
+                command = assignments(unit, "ExecStart")[0].split()
+                timeout = int(command[2].removeprefix("--timeout="))
+                self.assertEqual(command, ["@bindir@/mcp-optimizer", "wait", f"--timeout={timeout}",
+                                           "--state-file=%t/mcp-optimizer/state.json"])
+                # The command ends first, and says why; its comment says how long that is.
+                self.assertGreater(int(assignments(unit, "TimeoutStartSec")[0]), timeout)
+                self.assertEqual(timeout, 3 * 60)
+                self.assertIn("three minutes", comment(unit))
+
+    @unittest.skipUnless(BINARY, "MCP_OPTIMIZER_BINARY is not set")
+    def test_the_program_takes_the_wait_units_command(self):
+        """Its words as they stand there, but looking once."""
+        with tempfile.TemporaryDirectory() as folder:
+            command = assignments(WAIT_UNIT, "ExecStart")[0].replace("@bindir@/mcp-optimizer", BINARY)
+            words = command.replace("%t", folder).replace("--timeout=180", "--timeout=0").split()
+            code, output = run(*words)
+        self.assertEqual(code, 3, output)
+        self.assertIn("does not run", output)
 
 
 class DropIns(unittest.TestCase):

@@ -20,7 +20,9 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/command_reader.h"
 #include "base/option_table.h"
+#include "base/spelling.h"
 #include "base/utf8.h"
 
 /* As much of a bad value as is shown, in bytes. */
@@ -30,14 +32,14 @@
 
 struct reader {
         struct configuration *configuration;
+        struct text *problems;                  /* of values */
         char **environment;
         const char *values[OPTION_COUNT];       /* as given, where sources says */
         enum option_origin sources[OPTION_COUNT];
         bool bad[OPTION_COUNT];
 };
 
-/* In quotes, whatever it is, so that an empty value can be seen, and where a long one ends. */
-static void add_quoted(struct text *text, const char *value, size_t size) {
+void text_add_quoted(struct text *text, const char *value, size_t size) {
         _cleanup_text_ struct text cut = TEXT_INIT, escaped = TEXT_INIT;
         size_t shown = size > SHOWN_SIZE_MAX ? utf8_cut(value, SHOWN_SIZE_MAX) : size;
 
@@ -65,7 +67,7 @@ static void add_value(struct text *text, const char *value) {
 
         const char *at = secret ? strrchr(secret, '@') : NULL;
         if (!at) {
-                add_quoted(text, value, strlen(value));
+                text_add_quoted(text, value, strlen(value));
                 return;
         }
 
@@ -76,7 +78,7 @@ static void add_value(struct text *text, const char *value) {
         if (text_error(&masked) < 0)
                 text->failed = true;
         else
-                add_quoted(text, masked.data, masked.size);
+                text_add_quoted(text, masked.data, masked.size);
 }
 
 /* The option or the variable; where neither was used, the variable. */
@@ -89,91 +91,13 @@ static void add_name(struct text *text, size_t i, enum option_origin source) {
 
 /* Begins the problem line of a value that was given; what is accepted comes next. */
 static struct text *add_problem(struct reader *reader, size_t i) {
-        struct text *problems = &reader->configuration->problems;
+        struct text *problems = reader->problems;
 
         add_name(problems, i, reader->sources[i]);
         text_add(problems, ": ");
         add_value(problems, reader->values[i]);
         text_add(problems, " is not accepted: ");
         return problems;
-}
-
-static void add_unknown_option(struct text *problems, const char *word, size_t size) {
-        size_t dashes = strspn(word, "-");
-        const char *nearest = option_nearest(word + dashes, size > dashes ? size - dashes : 0);
-
-        add_quoted(problems, word, size);
-        if (nearest)
-                text_addf(problems, " is no option: did you mean --%s?\n", nearest);
-        else
-                text_add(problems, " is no option: --help lists all of them\n");
-}
-
-static bool is_spelt(const char *name, size_t size, const char *option) {
-        return strlen(option) == size && memcmp(name, option, size) == 0;
-}
-
-/* Takes in one option, and the word behind it where that is its value. Returns how many words. */
-static int read_option(struct reader *reader, const char *word, const char *next) {
-        struct configuration *configuration = reader->configuration;
-        size_t size = strcspn(word, "=");
-        const char *value = word[size] == '=' ? word + size + 1 : NULL;
-        bool is_long = strncmp(word, "--", 2) == 0;
-
-        for (size_t i = 0; is_long && i < OPTION_ACTION_COUNT; i++) {
-                const struct option_action_row *row = &option_action_rows[i];
-
-                if (!is_spelt(word + 2, size - 2, row->option))
-                        continue;
-
-                if (value)
-                        text_addf(&configuration->problems, "--%s takes no value\n", row->option);
-                else if (configuration->action == ACTION_RUN || row->action < configuration->action)
-                        configuration->action = row->action;
-                return 1;
-        }
-
-        for (size_t i = 0; is_long && i < OPTION_COUNT; i++) {
-                const struct option_row *row = &option_rows[i];
-                int words = 1;
-
-                if (!is_spelt(word + 2, size - 2, row->option))
-                        continue;
-
-                /* two dashes make an option of it; a value that starts so stands behind '=' */
-                if (!value && next && strncmp(next, "--", 2) != 0) {
-                        value = next;
-                        words = 2;
-                }
-                if (value) {
-                        reader->values[i] = value;
-                        return words;
-                }
-
-                text_addf(&configuration->problems, "--%s needs a value: ", row->option);
-                row->type->accepted(row, &configuration->problems);
-                text_add(&configuration->problems, "\n");
-                return 1;
-        }
-
-        add_unknown_option(&configuration->problems, word, size);
-
-        /* What follows is likely its value; as a command, it would hide the options behind it. */
-        return !value && next && next[0] != '-' ? 2 : 1;
-}
-
-static void read_command_line(struct reader *reader, int argc, char **argv) {
-        int i = 1;
-
-        while (i < argc && argv[i][0] == '-' && argv[i][1]) {
-                if (strcmp(argv[i], "--") == 0) {
-                        i++;
-                        break;
-                }
-                i += read_option(reader, argv[i], i + 1 < argc ? argv[i + 1] : NULL);
-        }
-
-        reader->configuration->first_argument = i < argc ? i : argc;
 }
 
 /*
@@ -274,40 +198,70 @@ static void warn_of_misspelt(struct reader *reader) {
                     !(*p)[size + 1])
                         continue;
 
-                const char *nearest = option_nearest_variable(*p, size);
-                if (!nearest || is_spelt(*p, size, nearest))
+                struct spelling spelling = spelling_of(*p, size, SPELLING_TWO);
+                for (size_t i = 0; i < OPTION_COUNT; i++)
+                        spelling_consider(&spelling, option_rows[i].variable);
+                if (!spelling.nearest || spelling.distance == 0)
                         continue;
 
-                add_quoted(warnings, *p, size);
-                text_addf(warnings, " is no setting: did you mean %s?\n", nearest);
+                text_add_quoted(warnings, *p, size);
+                text_addf(warnings, " is no setting: did you mean %s?\n", spelling.nearest);
         }
 }
 
-int configuration_read(struct configuration *configuration, int argc, char **argv,
-                       char **environment) {
-        struct reader reader = { .configuration = configuration, .environment = environment };
+/* The values of the rows, whether they go together, and what looks like a setting. */
+static int read_settings(struct reader *reader) {
+        struct configuration *configuration = reader->configuration;
         int r;
-
-        *configuration = (struct configuration) { .action = ACTION_RUN };
-        read_command_line(&reader, argc, argv);
 
         /* the mode has the first row: others depend on it */
         for (size_t i = 0; i < OPTION_COUNT; i++) {
-                r = read_row(&reader, i);
+                r = read_row(reader, i);
                 if (r < 0)
                         return r;
         }
 
-        r = option_compute_defaults(configuration, environment);
+        r = option_compute_defaults(configuration, reader->environment);
         if (r < 0)
                 return r;
 
-        r = check_together(&reader);
+        r = check_together(reader);
         if (r < 0)
                 return r;
 
         if (configuration->settings.runtime_mode != RUNTIME_K8S)
-                warn_of_misspelt(&reader);
+                warn_of_misspelt(reader);
+        return 0;
+}
+
+int configuration_read(struct configuration *configuration, int argc, char **argv,
+                       char **environment) {
+        _cleanup_text_ struct text unheard = TEXT_INIT;
+        struct reader reader = {
+                .configuration = configuration,
+                .problems = &configuration->problems,
+                .environment = environment,
+        };
+        int r;
+
+        *configuration = (struct configuration) { .action = ACTION_RUN };
+        r = command_line_read(configuration, reader.values, argc, argv);
+        if (r < 0)
+                return r;
+
+        /* Who asks for help may have come because of the settings. */
+        if (configuration->command.command == COMMAND_HELP && configuration->action == ACTION_RUN)
+                reader.problems = &unheard;
+
+        r = read_settings(&reader);
+        if (r < 0)
+                return r;
+
+        /* A shell that completes a line has no place for words of ours. */
+        if (configuration->command.command == COMMAND_COMPLETE) {
+                text_clear(&configuration->problems);
+                text_clear(&configuration->warnings);
+        }
 
         r = text_error(&configuration->problems);
         return r < 0 ? r : text_error(&configuration->warnings);
@@ -315,6 +269,21 @@ int configuration_read(struct configuration *configuration, int argc, char **arg
 
 void configuration_done(struct configuration *configuration) {
         settings_done(&configuration->settings);
+        command_line_done(&configuration->command);
         text_done(&configuration->problems);
         text_done(&configuration->warnings);
+}
+
+enum option_origin configuration_origin(const struct configuration *configuration, const char *option) {
+        for (size_t i = 0; i < OPTION_COUNT; i++)
+                if (strcmp(option_rows[i].option, option) == 0)
+                        return configuration->origins[i];
+        return ORIGIN_DEFAULT;
+}
+
+bool configuration_is_address_given(const struct configuration *configuration) {
+        for (size_t i = 0; i < OPTION_COUNT; i++)
+                if (option_rows[i].address && configuration->origins[i] != ORIGIN_DEFAULT)
+                        return true;
+        return false;
 }

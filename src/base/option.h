@@ -7,6 +7,7 @@
  * lists an option. Priority: command line, environment, default.
  */
 
+#include "base/command_line.h"
 #include "base/settings.h"
 #include "base/text.h"
 
@@ -18,7 +19,7 @@ enum option_origin {
 
 /* What the command line asks for beside settings; of several, the one that comes first here. */
 enum option_action {
-        ACTION_RUN,             /* nothing: the service, or the command that follows the options */
+        ACTION_RUN,             /* nothing: the service, or the command */
         ACTION_HELP,
         ACTION_VERSION,
         ACTION_CHECK_CONFIG,
@@ -31,18 +32,20 @@ struct configuration {
         struct settings settings;
         enum option_origin origins[OPTION_COUNT];
         enum option_action action;
-        int first_argument;             /* index in argv of the first word that is no option */
+        struct command_line command;    /* what is asked for, and with which words */
         struct text problems;           /* one line for each bad value, "" when there is none */
         struct text warnings;           /* one line for each variable that looks misspelt */
 };
 
 /*
  * Reads argv and environ, all of both, and collects every problem rather than
- * stop at the first. argv is not permuted: options end at the first word that is
- * none. The caller ends with configuration_done(), also after an error.
+ * stop at the first. The first word that is no option is the command; what comes
+ * behind it may be options of the command and settings in any order, and after
+ * "--" words alone. The caller ends with configuration_done(), also after an error.
  *
  * Returns 0, also when problems were found (configuration->problems.size > 0:
- * print them, exit 78), or -ENOMEM.
+ * print them, exit 78), or -ENOMEM. No setting is a problem for COMMAND_HELP, and
+ * nothing is one for COMMAND_COMPLETE.
  */
 int configuration_read(struct configuration *configuration, int argc, char **argv, char **environ);
 void configuration_done(struct configuration *configuration);
@@ -52,6 +55,12 @@ void option_help(struct text *text);
 
 /* Appends --check-config: each setting, its value, its origin; then how long the retries last. */
 void configuration_describe(const struct configuration *configuration, struct text *text);
+
+/* Where the value of an option came from, by its name: "log-level". */
+enum option_origin configuration_origin(const struct configuration *configuration, const char *option);
+
+/* Whether anything was given that says where ToolHive is: host, port, URL, range, discovery file. */
+bool configuration_is_address_given(const struct configuration *configuration);
 
 /* One setting as the start line tells it. No value holds a secret: no URL with one is accepted. */
 struct setting_view {

@@ -11,12 +11,12 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/command_reader.h"
 #include "base/option_table.h"
 
-/* Where --help has its second column, and the last column that it uses. */
+/* Where --help has its second column, and what stands below an option. */
 #define VARIABLE_COLUMN 40
 #define HELP_INDENT 6
-#define HELP_WIDTH 80
 
 /* A longer value pushes its origin to the right rather than those of all others. */
 #define VALUE_COLUMN_MAX 64
@@ -34,34 +34,6 @@ const char *option_origin_name(enum option_origin origin) {
         return NULL;
 }
 
-/* A paragraph in lines of at most HELP_WIDTH columns, each after the indent. ASCII only. */
-static void add_paragraph(struct text *text, const char *paragraph) {
-        size_t column = 0;
-
-        while (*paragraph) {
-                size_t word = strcspn(paragraph, " ");
-
-                if (column > 0 && column + 1 + word > HELP_WIDTH) {
-                        text_add(text, "\n");
-                        column = 0;
-                }
-                if (column == 0) {
-                        text_addf(text, "%*s", HELP_INDENT, "");
-                        column = HELP_INDENT;
-                } else {
-                        text_add(text, " ");
-                        column++;
-                }
-
-                text_add_bytes(text, paragraph, word);
-                column += word;
-                paragraph += word;
-                paragraph += strspn(paragraph, " ");
-        }
-
-        text_add(text, "\n");
-}
-
 /* The second paragraph below an option: what it is when nothing is given, and what can be given. */
 static void add_values(struct text *text, const struct option_row *row) {
         _cleanup_text_ struct text paragraph = TEXT_INIT;
@@ -73,23 +45,25 @@ static void add_values(struct text *text, const struct option_row *row) {
         if (text_error(&paragraph) < 0)
                 text->failed = true;
         else
-                add_paragraph(text, paragraph.data);
+                text_add_paragraph(text, HELP_INDENT, paragraph.data);
 }
 
 void option_help(struct text *text) {
         text_add(text,
-                 "Usage: mcp-optimizer [OPTIONS] [COMMAND]\n"
+                 "Usage: mcp-optimizer [OPTIONS] [COMMAND ...]\n"
                  "\n"
                  "Stays connected to ToolHive (thv serve) through restarts, port changes and\n"
                  "outages, and knows at all times which MCP servers run and what the registry\n"
                  "offers.\n"
                  "\n"
-                 "Commands:\n"
-                 "  run   the service, in the foreground; the same without a command\n"
+                 "Commands:\n");
+        command_help_list(text);
+        text_add(text,
                  "\n"
                  "Every option is also an environment variable, the one beside it. The command\n"
                  "line comes before the environment, and that before the default. --log-level\n"
-                 "INFO and --log-level=INFO are the same.\n");
+                 "INFO and --log-level=INFO are the same. Options may stand before the command or\n"
+                 "behind it, and there beside its own: mcp-optimizer help COMMAND.\n");
 
         for (size_t i = 0; i < OPTION_COUNT; i++) {
                 const struct option_row *row = &option_rows[i];
@@ -100,18 +74,19 @@ void option_help(struct text *text) {
                 text_addf(text, "  --%s %s%*s%s\n", row->option, row->type->metavar,
                           used < VARIABLE_COLUMN ? VARIABLE_COLUMN - (int) used : 1, "",
                           row->variable);
-                add_paragraph(text, row->help);
+                text_add_paragraph(text, HELP_INDENT, row->help);
                 add_values(text, row);
         }
 
         text_add(text, "\nInstead of running:\n");
         for (size_t i = 0; i < OPTION_ACTION_COUNT; i++) {
                 text_addf(text, "  --%s\n", option_action_rows[i].option);
-                add_paragraph(text, option_action_rows[i].help);
+                text_add_paragraph(text, HELP_INDENT, option_action_rows[i].help);
         }
 
         text_add(text,
                  "\nExit status: 0 stopped on request, 1 ToolHive stayed away, 78 a bad setting.\n"
+                 "The commands have their own: mcp-optimizer help COMMAND.\n"
                  "More in mcp-optimizer(8): man mcp-optimizer\n");
 }
 

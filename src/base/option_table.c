@@ -223,9 +223,10 @@ const struct option_row option_rows[OPTION_COUNT] = {
 };
 
 const struct option_action_row option_action_rows[OPTION_ACTION_COUNT] = {
-        { "help",         ACTION_HELP,         "Prints this and exits." },
-        { "version",      ACTION_VERSION,      "Prints the version and exits." },
-        { "check-config", ACTION_CHECK_CONFIG,
+        { "help", 'h', ACTION_HELP,
+          "Prints this and exits; behind a command, its own help. -h is the same." },
+        { "version", 'V', ACTION_VERSION, "Prints the version and exits. -V is the same." },
+        { "check-config", '\0', ACTION_CHECK_CONFIG,
           "Prints every setting, its value and its origin, and exits with 0, or with 78 when a "
           "value is bad." },
 };

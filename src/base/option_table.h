@@ -3,7 +3,8 @@
 
 /*
  * The rows of the option table, and the types that their values are of. Private
- * to the option modules: everybody else asks base/option.h.
+ * to the modules of options and of the command line: everybody else asks
+ * base/option.h.
  */
 
 #include "base/option.h"
@@ -92,6 +93,7 @@ extern const struct option_row option_rows[OPTION_COUNT];
 /* The options without a value and without a variable. */
 struct option_action_row {
         const char *option;
+        char letter;                    /* 'h' for -h; 0: none */
         enum option_action action;
         const char *help;
 };
@@ -116,9 +118,3 @@ int option_compute_defaults(struct configuration *configuration, char **environm
  * service account's token tells it. 0, VALUE_BAD when there is none, -ENOMEM.
  */
 int option_pod_namespace(const struct settings *settings, char **ret_namespace);
-
-/* The option that a misspelt or cut one (without its dashes) is nearest to; NULL: none is near. */
-const char *option_nearest(const char *name, size_t size);
-
-/* The variable that is at most two letters away, an exchange being one; NULL: none. */
-const char *option_nearest_variable(const char *name, size_t size);

@@ -261,3 +261,12 @@ void text_add_time(struct text *text, usec_t realtime) {
         text_addf(text, "%04d-%02d-%02dT%02d:%02d:%02d.%03uZ", tm.tm_year + 1900, tm.tm_mon + 1,
                   tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, msec);
 }
+
+void text_add_clock(struct text *text, usec_t realtime) {
+        time_t seconds = (time_t) (realtime / USEC_PER_SEC);
+        struct tm tm;
+        char clock[16];
+
+        if (localtime_r(&seconds, &tm) && strftime(clock, sizeof(clock), "%H:%M:%S", &tm) > 0)
+                text_add(text, clock);
+}

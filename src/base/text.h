@@ -43,6 +43,9 @@ void text_add_logfmt(struct text *text, const char *string);
 /* Seconds with as few decimals as needed, at least one, at most three: 1.0, 0.25, 63.204. */
 void text_add_seconds(struct text *text, usec_t usec);
 
+/* The clock on the wall, in local time: "16:01:31". */
+void text_add_clock(struct text *text, usec_t realtime);
+
 /* RFC 3339 in UTC, with milliseconds; realtime in microseconds since 1970. */
 void text_add_time(struct text *text, usec_t realtime);
 

@@ -50,8 +50,8 @@ const char *connection_state_name(enum connection_state state) {
         return "unknown";
 }
 
-static const char *api_name(const struct snapshot *snapshot) {
-        switch (snapshot->runtime_mode) {
+const char *runtime_api_name(enum runtime_mode mode) {
+        switch (mode) {
         case RUNTIME_DOCKER:
                 return "ToolHive";
         case RUNTIME_K8S:
@@ -76,7 +76,7 @@ static void add_count(struct text *text, size_t n, const char *noun) {
 static void add_connected(struct text *text, const struct snapshot *snapshot) {
         const struct connection *connection = &snapshot->connection;
 
-        text_addf(text, "Connected to %s", api_name(snapshot));
+        text_addf(text, "Connected to %s", runtime_api_name(snapshot->runtime_mode));
         if (connection->version[0]) {
                 text_add(text, " ");
                 add_words(text, connection->version);
@@ -106,15 +106,6 @@ static void add_inventory(struct text *text, const struct snapshot *snapshot) {
                 text_add(text, ", registry not known yet");
 }
 
-static void add_local_time(struct text *text, usec_t realtime) {
-        time_t seconds = (time_t) (realtime / USEC_PER_SEC);
-        struct tm tm;
-        char clock[16];
-
-        if (localtime_r(&seconds, &tm) && strftime(clock, sizeof(clock), "%H:%M:%S", &tm) > 0)
-                text_add(text, clock);
-}
-
 /* The problem of the poll that matters more; "" when both were good. */
 static const char *poll_problem(const struct snapshot *snapshot) {
         return snapshot->workloads_poll.problem[0] ? snapshot->workloads_poll.problem
@@ -124,7 +115,7 @@ static const char *poll_problem(const struct snapshot *snapshot) {
 static void add_unavailable(struct text *text, const struct snapshot *snapshot) {
         const struct connection *connection = &snapshot->connection;
 
-        text_addf(text, "%s unavailable", api_name(snapshot));
+        text_addf(text, "%s unavailable", runtime_api_name(snapshot->runtime_mode));
         if (connection->last_error[0]) {
                 text_add(text, " (");
                 add_words(text, connection->last_error);
@@ -151,7 +142,7 @@ static void add_reconnecting(struct text *text, const struct snapshot *snapshot)
         add_unavailable(text, snapshot);
         if (connection->next_attempt_at > 0) {
                 text_addf(text, "attempt %u of %u, next try at ", attempt, max);
-                add_local_time(text, connection->next_attempt_at);
+                text_add_clock(text, connection->next_attempt_at);
         } else if (connection->backoff > 0)
                 /* Not waiting yet: the search that follows the failure goes on. */
                 text_addf(text, "attempt %u of %u, looking for it", attempt, max);
@@ -167,7 +158,7 @@ static void add_connecting(struct text *text, const struct snapshot *snapshot) {
                 add_connected(text, snapshot);
                 text_add(text, ": first poll under way");
         } else
-                text_addf(text, "Looking for %s", api_name(snapshot));
+                text_addf(text, "Looking for %s", runtime_api_name(snapshot->runtime_mode));
 }
 
 void snapshot_status_line(const struct snapshot *snapshot, struct text *text) {

@@ -22,6 +22,7 @@ enum connection_state {
 };
 
 const char *runtime_mode_name(enum runtime_mode mode);                 /* "docker", "k8s" */
+const char *runtime_api_name(enum runtime_mode mode);                  /* "ToolHive", "Kubernetes API" */
 const char *connection_state_name(enum connection_state state);        /* "connecting", … */
 
 struct connection {

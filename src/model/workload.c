@@ -56,6 +56,22 @@ struct workload *workload_new(const struct workload *fields) {
         return workload;
 }
 
+static void add_member(struct text *text, const char *key, const char *value) {
+        text_add(text, key);
+        text_add_json(text, value && *value ? value : NULL);
+}
+
+void workload_format_json(struct text *text, const struct workload *workload) {
+        add_member(text, "{\"name\": ", workload->name);
+        add_member(text, ", \"namespace\": ", workload->namespace);
+        add_member(text, ", \"status\": ", workload->status);
+        add_member(text, ", \"url\": ", workload->url);
+        add_member(text, ", \"transport\": ", workload->transport);
+        add_member(text, ", \"group\": ", workload->group);
+        add_member(text, ", \"package\": ", workload->package);
+        text_add(text, workload->remote ? ", \"remote\": true}" : ", \"remote\": false}");
+}
+
 struct workload *workload_free(struct workload *workload) {
         free(workload);
         return NULL;

@@ -7,7 +7,7 @@
  */
 
 #include "base/json.h"
-#include "base/util.h"
+#include "base/text.h"
 
 #define WORKLOADS_MAX ((size_t) 20000)
 #define WORKLOAD_NAME_MAX 253
@@ -51,6 +51,8 @@ struct workload *workload_free(struct workload *workload);
 bool workload_is_running(const struct workload *workload);
 /* Short and harmless to show, and no "." or "..", which in the path of a request is not a name. */
 bool workload_name_is_valid(const char *name);
+/* Appends it as the state file and `list --json` show it: null for what is not known. */
+void workload_format_json(struct text *text, const struct workload *workload);
 /* By namespace, then name, as in the list. */
 int workload_compare(const struct workload *a, const struct workload *b);
 

@@ -15,6 +15,11 @@
  * removed file would exclude nobody. A file without a lock is not written to:
  * lock_fd is what decides.
  *
+ * Into the lock file goes when its holder was started. After a crash the state
+ * file still says "connected", and the next service has the lock before it has
+ * written anything: without that line, who asks in between would take the old
+ * document for the new service's word.
+ *
  * All of this belongs to the worker's thread.
  */
 
@@ -78,18 +83,43 @@ static int take_lock(const char *path, int *ret_fd) {
         return 0;
 }
 
-/* The lock beside one of the two files, in a folder that is made where it is missing. */
-static int lock_for(struct state_file *file, const char *path) {
-        int r = make_folder(path);
+void state_file_format_holder(struct text *text, usec_t started_at) {
+        text_add_time(text, started_at);
+        text_add(text, "\n");
+}
 
+/* Emptied first: the name of the one before must be gone whatever becomes of the new one. */
+static int name_holder(int fd, usec_t started_at) {
+        _cleanup_text_ struct text name = TEXT_INIT;
+        int r;
+
+        if (ftruncate(fd, 0) < 0)
+                return -errno;
+
+        state_file_format_holder(&name, started_at);
+        r = text_error(&name);
+        return r < 0 ? r : file_write(fd, name.data, name.size);
+}
+
+/* The lock beside one of the two files, in a folder that is made where it is missing. */
+static int lock_for(struct state_file *file, const char *path, usec_t started_at) {
+        _cleanup_(closep) int fd = -1;
+        int r;
+
+        r = make_folder(path);
         if (r == 0)
-                r = take_lock(path, &file->lock_fd);
+                r = take_lock(path, &fd);
         if (r == 0)
+                r = name_holder(fd, started_at);
+        if (r == 0) {
+                file->lock_fd = STEAL_FD(fd);
                 state_file_beat(file);
+        }
         return r;
 }
 
-int state_file_open(struct state_file *file, const char *path, const char *kept_directory) {
+int state_file_open(struct state_file *file, const char *path, const char *kept_directory,
+                    usec_t started_at) {
         int r;
 
         *file = (struct state_file) { .lock_fd = -1 };
@@ -105,13 +135,13 @@ int state_file_open(struct state_file *file, const char *path, const char *kept_
                 return -ENOMEM;
         }
 
-        r = file->path ? lock_for(file, file->path) : 0;
+        r = file->path ? lock_for(file, file->path, started_at) : 0;
         if (r < 0)
                 file->kept_only = true;
 
         /* With a kept copy alone, that is what the lock is for. */
         if (file->kept_path && (!file->path || file->kept_only)) {
-                int kept = lock_for(file, file->kept_path);
+                int kept = lock_for(file, file->kept_path, started_at);
 
                 r = r < 0 ? r : kept;
         }
@@ -207,17 +237,6 @@ static void add_poll(struct text *text, const struct poll_report *poll) {
         add_string(text, ", \"problem\": ", poll->problem);
 }
 
-static void add_workload(struct text *text, const struct workload *workload) {
-        add_string(text, "{\"name\": ", workload->name);
-        add_string(text, ", \"namespace\": ", workload->namespace);
-        add_string(text, ", \"status\": ", workload->status);
-        add_string(text, ", \"url\": ", workload->url);
-        add_string(text, ", \"transport\": ", workload->transport);
-        add_string(text, ", \"group\": ", workload->group);
-        add_string(text, ", \"package\": ", workload->package);
-        text_add(text, workload->remote ? ", \"remote\": true}" : ", \"remote\": false}");
-}
-
 static void add_workloads(struct stream *stream, const struct snapshot *snapshot) {
         static const struct workload_list nothing;
         const struct workload_list *list = snapshot->workloads ?: &nothing;
@@ -229,7 +248,7 @@ static void add_workloads(struct stream *stream, const struct snapshot *snapshot
                   list->n_items, list->running, list->skipped);
         for (size_t i = 0; i < list->n_items; i++) {
                 text_add(text, i == 0 ? "\n     " : ",\n     ");
-                add_workload(text, list->items[i]);
+                workload_format_json(text, list->items[i]);
                 stream_flush(stream, STREAM_SIZE);
         }
         text_add(text, "]}");

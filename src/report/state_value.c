@@ -13,69 +13,83 @@
 #include <time.h>
 
 #include "base/text.h"
+#include "base/utf8.h"
 #include "report/state_value.h"
 
 #define TIME_LAYOUT "0000-00-00T00:00:00.000Z"
 
-bool state_value_collect(struct json_slice object, struct state_member *members, size_t n_members) {
-        struct json_slice quoted, value;
-        size_t position = 0, n_found = 0;
+static bool read_string(struct json_slice value, char *buffer, size_t size) {
+        return json_slice_string(value, buffer, size) && json_is_clean_name(buffer, size - 1);
+}
 
-        if (json_type_of(object) != '{')
+/* What somebody else said: the service keeps it as it came, in ERROR_MAX bytes that JSON may treble. */
+static bool read_words(struct json_slice value, char *buffer, size_t size) {
+        char whole[ERROR_MAX * 3];
+        size_t n;
+
+        if (!json_slice_string(value, whole, sizeof(whole)))
                 return false;
 
-        while (json_slice_next(object, &position, &quoted, &value)) {
-                char key[32];
-
-                if (!json_slice_string(quoted, key, sizeof(key)))
-                        continue;
-
-                for (size_t i = 0; i < n_members; i++)
-                        if (strcmp(members[i].key, key) == 0) {
-                                if (members[i].value.data)
-                                        return false;
-                                members[i].value = value;
-                                n_found++;
-                        }
-        }
-
-        return n_found == n_members;
-}
-
-bool state_value_string(struct json_slice value, char *buffer, size_t max) {
-        return json_slice_string(value, buffer, max + 1) && json_is_clean_name(buffer, max);
-}
-
-bool state_value_optional_string(struct json_slice value, char *buffer, size_t max) {
-        buffer[0] = '\0';
-        return json_type_of(value) == 'n' || state_value_string(value, buffer, max);
-}
-
-bool state_value_number(struct json_slice value, unsigned max, unsigned *ret_number) {
-        unsigned number = 0;
-
-        for (size_t i = 0; i < value.size; i++) {
-                if (value.data[i] < '0' || value.data[i] > '9')
-                        return false;
-                number = number * 10 + (unsigned) (value.data[i] - '0');
-                if (number > max)
-                        return false;
-        }
-
-        *ret_number = number;
+        n = utf8_cut(whole, size - 1);
+        memcpy(buffer, whole, n);
+        buffer[n] = '\0';
         return true;
 }
 
-bool state_value_time(struct json_slice value, usec_t *ret_realtime) {
+static bool read_count(struct json_slice value, uint64_t max, uint64_t *ret_count) {
+        uint64_t count = 0;
+
+        for (size_t i = 0; i < value.size; i++) {
+                unsigned digit = (unsigned char) value.data[i] - (unsigned) '0';
+
+                if (digit > 9 || digit > max || count > (max - digit) / 10)
+                        return false;
+                count = count * 10 + digit;
+        }
+
+        *ret_count = count;
+        return true;
+}
+
+/* An integer of the field's own size, which holds the greatest that the row allows. */
+static bool store_count(struct json_slice value, uint64_t min, const struct state_field *field,
+                        void *into) {
+        uint64_t count;
+        uint32_t narrow;
+
+        if (!read_count(value, field->max, &count) || count < min)
+                return false;
+
+        narrow = (uint32_t) count;
+        if (field->size == sizeof(narrow))
+                memcpy(into, &narrow, sizeof(narrow));
+        else
+                memcpy(into, &count, sizeof(count));
+        return true;
+}
+
+static bool read_seconds(struct json_slice value, uint64_t max, usec_t *ret_usec) {
+        const char *point = memchr(value.data, '.', value.size);
+        size_t whole = point ? (size_t) (point - value.data) : 0;
+        size_t decimals = point ? value.size - whole - 1 : 0;
+        uint64_t seconds, fraction;
+
+        if (decimals < 1 || decimals > 3 ||
+            !read_count((struct json_slice) { value.data, whole }, max / USEC_PER_SEC, &seconds) ||
+            !read_count((struct json_slice) { point + 1, decimals }, 999, &fraction))
+                return false;
+
+        for (; decimals < 3; decimals++)
+                fraction *= 10;
+        *ret_usec = seconds * USEC_PER_SEC + fraction * USEC_PER_MSEC;
+        return *ret_usec <= max;
+}
+
+static bool read_time(struct json_slice value, usec_t *ret_realtime) {
         char string[sizeof(TIME_LAYOUT)];
         _cleanup_text_ struct text again = TEXT_INIT;
         struct tm tm = {};
         unsigned msec;
-
-        if (json_type_of(value) == 'n') {
-                *ret_realtime = 0;
-                return true;
-        }
 
         if (!json_slice_string(value, string, sizeof(string)) ||
             sscanf(string, "%4d-%2d-%2dT%2d:%2d:%2d.%3uZ", &tm.tm_year, &tm.tm_mon, &tm.tm_mday,
@@ -97,4 +111,77 @@ bool state_value_time(struct json_slice value, usec_t *ret_realtime) {
 
         *ret_realtime = realtime;
         return true;
+}
+
+/* 0 is how null is told: there is no other. */
+static bool store_no_count(const struct state_field *field, void *into) {
+        memset(into, 0, field->size);
+        return true;
+}
+
+static bool store_usec(usec_t usec, void *into) {
+        memcpy(into, &usec, sizeof(usec));
+        return true;
+}
+
+static bool fill(const struct state_field *field, struct json_slice value, void *into) {
+        char type = json_type_of(value);
+        usec_t usec;
+
+        switch (field->kind) {
+        case STATE_STRING:
+                return read_string(value, into, field->size);
+        case STATE_STRING_OR_NULL:
+                *(char *) into = '\0';
+                return type == 'n' || read_string(value, into, field->size);
+        case STATE_WORDS_OR_NULL:
+                *(char *) into = '\0';
+                return type == 'n' || read_words(value, into, field->size);
+        case STATE_COUNT:
+                return store_count(value, 0, field, into);
+        case STATE_COUNT_OR_NULL:
+                return type == 'n' ? store_no_count(field, into) : store_count(value, 1, field, into);
+        case STATE_SECONDS:
+                return read_seconds(value, field->max, &usec) && store_usec(usec, into);
+        case STATE_TIME_OR_NULL:
+                if (type == 'n')
+                        return store_usec(0, into);
+                return read_time(value, &usec) && store_usec(usec, into);
+        case STATE_BOOL:
+                *(bool *) into = type == 't';
+                return type == 't' || type == 'f';
+        case STATE_SLICE:
+                memcpy(into, &value, sizeof(value));
+                return true;
+        }
+
+        return false;
+}
+
+bool state_value_read(struct json_slice object, const struct state_field *fields, size_t n_fields,
+                      void *into) {
+        struct json_slice quoted, value;
+        size_t position = 0;
+        uint32_t found = 0;
+
+        if (json_type_of(object) != '{')
+                return false;
+
+        while (json_slice_next(object, &position, &quoted, &value)) {
+                char key[32];
+
+                if (!json_slice_string(quoted, key, sizeof(key)))
+                        continue;
+
+                for (size_t i = 0; i < n_fields; i++) {
+                        if (strcmp(fields[i].key, key) != 0)
+                                continue;
+                        if (found & UINT32_C(1) << i ||
+                            !fill(&fields[i], value, (char *) into + fields[i].offset))
+                                return false;
+                        found |= UINT32_C(1) << i;
+                }
+        }
+
+        return found == (UINT32_C(1) << n_fields) - 1;
 }

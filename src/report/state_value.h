@@ -1,27 +1,37 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Reading the values of a state file that has passed json_scan(): all return false on a doubt. */
+/* Reading the objects of a state file that has passed json_scan(), by tables of their members. */
 
 #include "base/json.h"
 
-/* A member that is looked for in an object. */
-struct state_member {
-        const char *key;
-        struct json_slice value;        /* none before it is found */
+/* What a member has to be, and what it becomes. */
+enum state_kind {
+        STATE_STRING,           /* char[]: at least one byte, all that fits, and fit to be shown */
+        STATE_STRING_OR_NULL,   /* the same; empty for null */
+        STATE_WORDS_OR_NULL,    /* any text, cut to what fits: to be escaped where it is shown */
+        STATE_COUNT,            /* an integer of any size: digits alone, none of JSON's other ways */
+        STATE_COUNT_OR_NULL,    /* the same, at least 1; 0 for null */
+        STATE_SECONDS,          /* usec_t: as text_add_seconds() writes it */
+        STATE_TIME_OR_NULL,     /* usec_t: as text_add_time() writes it; 0 for null */
+        STATE_BOOL,             /* bool */
+        STATE_SLICE,            /* struct json_slice: whatever it is */
 };
 
-/* Finds all members in one walk. False when one is missing or there twice; null is a value here. */
-bool state_value_collect(struct json_slice object, struct state_member *members, size_t n_members);
+/* A member that is looked for in an object, and the field of a struct that it fills. */
+struct state_field {
+        const char *key;
+        enum state_kind kind;
+        size_t offset, size;
+        uint64_t max;           /* of a count; of seconds, in µs */
+};
 
-/* A string that can be shown, of 1 to max bytes; the buffer has room for one more. */
-bool state_value_string(struct json_slice value, char *buffer, size_t max);
+#define STATE_FIELD(type, member) offsetof(type, member), sizeof(((type *) NULL)->member)
 
-/* The same, or null, which leaves the buffer empty. */
-bool state_value_optional_string(struct json_slice value, char *buffer, size_t max);
-
-/* A count: digits alone, none of the other ways in which JSON writes numbers. */
-bool state_value_number(struct json_slice value, unsigned max, unsigned *ret_number);
-
-/* The one layout that text_add_time() writes, or null, which is 0. */
-bool state_value_time(struct json_slice value, usec_t *ret_realtime);
+/*
+ * Fills the struct from the object, in one walk. False on any doubt: no object, a
+ * member that is missing, there twice, or of another kind; the struct may then be
+ * filled in part. Members that no row asks for are passed over. At most 31 rows.
+ */
+bool state_value_read(struct json_slice object, const struct state_field *fields, size_t n_fields,
+                      void *into);

@@ -243,7 +243,7 @@ static void open_state_file(struct worker *worker) {
                         r = -ENOMEM;
         }
         if (r == 0)
-                r = state_file_open(&worker->state_file, path, first);
+                r = state_file_open(&worker->state_file, path, first, worker->snapshot.started_at);
         worker->second = r == STATE_FILE_LOCKED;
         if (worker->second)
                 log_event(LEVEL_WARNING, EVENT_SECOND_SERVICE,

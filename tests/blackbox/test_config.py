@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """What the program makes of its command line and environment: every bad value told at once and exit
-78, --help, --version, --check-config, the misspelt variable, and the line that the service starts with.
+78, --help, --version, --check-config, the misspelt variable, the words of commands, and the line that
+the service starts with.
 """
 
+import json
 import os
 import pathlib
 import re
@@ -233,6 +235,86 @@ class TestOrigins(unittest.TestCase):
             self.assertTrue(line.startswith("WARNING  "), line)
             self.assertIn(name, line)
             self.assertIn(meant, line)
+
+
+class TestCommands(unittest.TestCase):
+    WRONG = [  # words, what the one line on standard error has
+        (["lsit"], "did you mean list?"),
+        (["list", "--jsno"], "did you mean --json?"),
+        (["--json", "list"], "mcp-optimizer list --json"),
+        (["run", "--json"], "no option of run"),
+        (["list", "--timeout", "0"], "seconds from 1 to 86400"),
+        (["show"], "mcp-optimizer show NAME"),
+        (["registry", "fetch", "--search", "x"], "exclude each other"),
+        (["help", "instal"], "did you mean install?"),
+        (["list", "x\x1b[31m"], r"x\x1b[31m"),
+    ]
+    SECRETS = [
+        ["install", "fetch", "TOKEN=planted"],
+        ["install", "fetch", "--env", "TOKEN", "planted"],
+        ["install", "fetch", "--env", "my token=planted"],
+        ["install", "fetch", "--secret", "planted"],
+        ["install", "fetch", "--evn", "TOKEN=planted"],
+        ["install", "TOKEN=planted"],
+        ["install", "fetch", "--url", "http://me:planted@127.0.0.1/mcp"],
+    ]
+
+    def test_wrong_usage(self):
+        for words, part in self.WRONG:
+            with self.subTest(words=words):
+                code, output, errors = run(*words)
+                self.assertEqual((code, output, len(errors)), (CONFIG, "", 1), errors)
+                self.assertTrue(errors[0].startswith("CRITICAL "), errors[0])
+                self.assertIn(part, errors[0])
+                self.assertNotIn("\x1b", errors[0])
+
+    def test_no_problem_shows_what_may_be_secret(self):
+        for words in self.SECRETS:
+            with self.subTest(words=words):
+                code, output, errors = run(*words, log_level="DEBUG")
+                self.assertEqual((code, output, len(errors)), (CONFIG, "", 1), errors)
+                self.assertNotIn("planted", errors[0])
+
+    def test_all_problems_at_once(self):
+        code, output, errors = run("show", "--timeout=x", "a", "b", toolhive_port="80")
+        self.assertEqual((code, output, len(errors)), (CONFIG, "", 3), errors)
+
+    def test_of_very_many_the_first_are_told(self):
+        words = [f"word-{number}" for number in range(10000)]
+        code, output, errors = run("list", *words[:20])
+        self.assertEqual((code, output, len(errors)), (CONFIG, "", 20))
+        code, output, errors = run("list", *words)
+        self.assertEqual((code, output, len(errors)), (CONFIG, "", 21))
+        for line, word in zip(errors, words[:20]):
+            self.assertIn(f'"{word}" is one word too many', line)
+        self.assertEqual(errors[-1], "CRITICAL 9980 more of this kind")
+
+    def test_problems_as_the_log_is_wanted(self):
+        line = json.loads(run("list", "x", log_format="json")[2][0])
+        self.assertEqual((line["level"], "list takes no argument" in line["message"]), ("CRITICAL", True))
+
+    def test_help(self):
+        """Also with settings that nothing else would run with."""
+        code, text, errors = run("help", "install", runtime_mode="k8s", toolhive_port="bad")
+        self.assertEqual((code, errors), (OK, []))
+        self.assertTrue(text.startswith("Usage: mcp-optimizer install NAME "))
+        self.assertLessEqual(max(map(len, text.splitlines())), 80)
+        self.assertEqual(run("install", "--json", "--help")[:2], (OK, text))
+        self.assertEqual(run("help")[:2], (OK, run("-h")[1]))
+        self.assertEqual(run("list", "-V")[1], run("--version")[1])
+
+    def test_checking_comes_before_running(self):
+        code, rows, errors = check("list", "--toolhive-port=50001")
+        self.assertEqual((code, errors, rows["toolhive-port"]), (OK, [], ("50001", "command line")))
+
+    def test_settings_hold_for_commands_too(self):
+        for settings in ({"runtime_mode": "k8s"}, {"toolhive_timeout": "x"}):
+            code, output, errors = run("list", "--toolhive-api-url=http://127.0.0.1:1", **settings)
+            self.assertEqual((code, output, len(errors)), (CONFIG, "", 1), errors)
+
+    def test_completion_is_without_a_word(self):
+        code, _, errors = run("--nonsense=1", "complete", "--frobnicate", "x", toolhive_port="bad")
+        self.assertEqual((code, errors), (OK, []))
 
 
 class TestOutput(unittest.TestCase):

@@ -75,7 +75,7 @@ START_TEST(test_defaults) {
         ck_assert_ptr_null(settings->metrics_file);
         ck_assert_ptr_null(settings->state_file);
         ck_assert_int_eq(configuration.action, ACTION_RUN);
-        ck_assert_int_eq(configuration.first_argument, 1);
+        ck_assert_int_eq(configuration.command.command, COMMAND_RUN);
         configuration_done(&configuration);
 }
 END_TEST
@@ -85,7 +85,7 @@ START_TEST(test_priority) {
 
         read_all(&configuration,
                  WORDS("--toolhive-port", "bad", "--toolhive-port=50001", "--toolhive-timeout",
-                       "20", "--toolhive-timeout", "30", "run", "--log-level", "bad"),
+                       "20", "--toolhive-timeout", "30", "run", "--toolhive-host=h"),
                  WORDS("TOOLHIVE_PORT=60000", "TOOLHIVE_TIMEOUT=bad", "LOG_LEVEL=ERROR",
                        "LOG_LEVEL=DEBUG", "LOG_FORMAT", "LOG_FORMATS=json"));
         ck_assert_str_eq(problems(&configuration), "");
@@ -93,52 +93,56 @@ START_TEST(test_priority) {
         assert_view(&configuration, "toolhive-timeout", "30", ORIGIN_COMMAND_LINE);
         assert_view(&configuration, "log-level", "ERROR", ORIGIN_ENVIRONMENT);
         assert_view(&configuration, "log-format", "auto", ORIGIN_DEFAULT);
-        ck_assert_int_eq(configuration.first_argument, 8);
+        assert_view(&configuration, "toolhive-host", "h", ORIGIN_COMMAND_LINE);
         configuration_done(&configuration);
 }
 END_TEST
 
-/* Usage: what the command line may look like, and the lines where it may not. */
+/* Usage of the settings and the actions, and the lines where it is wrong. */
 static const struct {
         const char *words[WORDS_MAX];
         enum option_action action;
-        int first_argument;
         const char *problems;
 } usages[] = {
-        { { "run" }, ACTION_RUN, 1, "" },
-        { { "--log-level", "INFO", "run", "--toolhive-prot" }, ACTION_RUN, 3, "" },
-        { { "--", "--help" }, ACTION_RUN, 2, "" },
-        { { "-", "--help" }, ACTION_RUN, 1, "" },
-        { { "", "--help" }, ACTION_RUN, 1, "" },
-        { { "--help" }, ACTION_HELP, 2, "" },
-        { { "--version" }, ACTION_VERSION, 2, "" },
-        { { "--check-config" }, ACTION_CHECK_CONFIG, 2, "" },
-        { { "--check-config", "--version", "--help" }, ACTION_HELP, 4, "" },
-        { { "--help", "--check-config" }, ACTION_HELP, 3, "" },
-        { { "--help=x" }, ACTION_RUN, 2, "--help takes no value\n" },
-        { { "--helpx" }, ACTION_RUN, 2, "\"--helpx\" is no option: did you mean --help?\n" },
-        { { "-h" }, ACTION_RUN, 2, "\"-h\" is no option: did you mean --help?\n" },
-        { { "-log-level", "INFO" }, ACTION_RUN, 3,
-          "\"-log-level\" is no option: did you mean --log-level?\n" },
-        { { "--toolhive-prot", "1" }, ACTION_RUN, 3,
+        { { "run" }, ACTION_RUN, "" },
+        { { "--log-level", "INFO", "run", "--toolhive-prot" }, ACTION_RUN,
           "\"--toolhive-prot\" is no option: did you mean --toolhive-port?\n" },
-        { { "--toolhive-po=50001" }, ACTION_RUN, 2,
+        { { "--help" }, ACTION_HELP, "" },
+        { { "-h" }, ACTION_HELP, "" },
+        { { "--version" }, ACTION_VERSION, "" },
+        { { "-V" }, ACTION_VERSION, "" },
+        { { "--check-config" }, ACTION_CHECK_CONFIG, "" },
+        { { "run", "--check-config" }, ACTION_CHECK_CONFIG, "" },
+        { { "--check-config", "--version", "--help" }, ACTION_HELP, "" },
+        { { "--help", "--check-config" }, ACTION_HELP, "" },
+        { { "--help=x" }, ACTION_RUN, "--help takes no value\n" },
+        { { "-h=x" }, ACTION_RUN, "--help takes no value\n" },
+        { { "-hV" }, ACTION_RUN, "\"-hV\" is no option: --help lists all of them\n" },
+        { { "--helpx" }, ACTION_RUN, "\"--helpx\" is no option: did you mean --help?\n" },
+        { { "--h" }, ACTION_RUN, "\"--h\" is no option: did you mean --help?\n" },
+        { { "-H" }, ACTION_RUN, "\"-H\" is no option: did you mean --help?\n" },
+        { { "-log-level", "INFO" }, ACTION_RUN,
+          "\"-log-level\" is no option: did you mean --log-level?\n" },
+        { { "--toolhive-prot", "1" }, ACTION_RUN,
+          "\"--toolhive-prot\" is no option: did you mean --toolhive-port?\n" },
+        { { "--toolhive-po=50001" }, ACTION_RUN,
           "\"--toolhive-po\" is no option: did you mean --toolhive-port?\n" },
-        { { "--workload", "5" }, ACTION_RUN, 3,
+        { { "--workload", "5" }, ACTION_RUN,
           "\"--workload\" is no option: did you mean --workload-polling-interval?\n" },
-        { { "--TOOLHIVE_PORT", "5" }, ACTION_RUN, 3,
+        { { "--TOOLHIVE_PORT", "5" }, ACTION_RUN,
           "\"--TOOLHIVE_PORT\" is no option: did you mean --toolhive-port?\n" },
-        { { "--frobnicate", "--log-level=DEBUG" }, ACTION_RUN, 3,
+        { { "--frobnicate", "--log-level=DEBUG" }, ACTION_RUN,
           "\"--frobnicate\" is no option: --help lists all of them\n" },
-        { { "--a\x1b" "b=secret" }, ACTION_RUN, 2,
+        { { "--a\x1b" "b=secret" }, ACTION_RUN,
           "\"--a\\x1bb\" is no option: --help lists all of them\n" },
-        { { "--=x" }, ACTION_RUN, 2, "\"--\" is no option: --help lists all of them\n" },
-        { { "--toolhive-port" }, ACTION_RUN, 2,
+        { { "--=x" }, ACTION_RUN, "\"--\" is no option: --help lists all of them\n" },
+        { { "---" }, ACTION_RUN, "\"---\" is no option: --help lists all of them\n" },
+        { { "--toolhive-port" }, ACTION_RUN,
           "--toolhive-port needs a value: a port from 1024 to 65535, or none\n" },
-        { { "--toolhive-port", "--log-level", "x" }, ACTION_RUN, 4,
+        { { "--toolhive-port", "--log-level", "x" }, ACTION_RUN,
           "--toolhive-port needs a value: a port from 1024 to 65535, or none\n"
           "--log-level: \"x\" is not accepted: DEBUG, INFO, WARNING, ERROR or CRITICAL\n" },
-        { { "--toolhive-max-retries", "-5" }, ACTION_RUN, 3,
+        { { "--toolhive-max-retries", "-5" }, ACTION_RUN,
           "--toolhive-max-retries: \"-5\" is not accepted: a whole number from 1 to 500\n" },
 };
 
@@ -150,7 +154,7 @@ START_TEST(test_usage) {
         read_all(&configuration, words, NOTHING);
         ck_assert_str_eq(problems(&configuration), usages[_i].problems);
         ck_assert_int_eq(configuration.action, usages[_i].action);
-        ck_assert_int_eq(configuration.first_argument, usages[_i].first_argument);
+        ck_assert_int_eq(configuration.command.command, COMMAND_RUN);
         configuration_done(&configuration);
 }
 END_TEST
@@ -161,7 +165,7 @@ START_TEST(test_no_arguments_at_all) {
 
         ck_assert_int_eq(configuration_read(&configuration, 0, argv, environment), 0);
         ck_assert_str_eq(problems(&configuration), "");
-        ck_assert_int_eq(configuration.first_argument, 0);
+        ck_assert_int_eq(configuration.command.command, COMMAND_RUN);
         configuration_done(&configuration);
 }
 END_TEST

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* What is written from the table: --help, --check-config, and how long the retries last. */
+/* What is written from the tables: --help, help of a command, --check-config, how long the retries last. */
 
 #include <check.h>
 #include <stdlib.h>
@@ -72,14 +72,10 @@ START_TEST(test_window_never_overflows) {
 }
 END_TEST
 
-/* Every option with its variable, its default and what is accepted, in 80 columns. */
-START_TEST(test_help) {
-        _cleanup_text_ struct text text = TEXT_INIT, flat = TEXT_INIT;
-
-        option_help(&text);
-        ck_assert_int_eq(text_error(&text), 0);
-
-        for (const char *line = text.data; *line;) {
+/* What the options' and the commands' help have in common: no line is wider than a terminal, or ends in blanks. */
+static void assert_layout(const struct text *text) {
+        ck_assert_int_eq(text_error(text), 0);
+        for (const char *line = text->data; *line;) {
                 size_t size = strcspn(line, "\n");
 
                 ck_assert_msg(size <= 80, "%.*s", (int) size, line);
@@ -87,18 +83,33 @@ START_TEST(test_help) {
                 ck_assert_int_eq(line[size], '\n');
                 line += size + 1;
         }
+}
 
-        /* where lines break is of no matter for what they say */
-        for (const char *p = text.data; *p;) {
+/* Where lines break is of no matter for what they say. */
+static void flatten(const char *lines, struct text *flat) {
+        for (const char *p = lines; *p;) {
                 size_t gap = strspn(p, " \n");
 
                 if (gap > 0)
-                        text_add(&flat, " ");
+                        text_add(flat, " ");
                 p += gap;
                 gap = strcspn(p, " \n");
-                text_add_bytes(&flat, p, gap);
+                text_add_bytes(flat, p, gap);
                 p += gap;
         }
+}
+
+static void assert_contains(const struct text *text, const char *part) {
+        ck_assert_msg(strstr(text->data, part), "%s\nis not in:\n%s", part, text->data);
+}
+
+/* Every option with its variable, its default and what is accepted, in 80 columns. */
+START_TEST(test_help) {
+        _cleanup_text_ struct text text = TEXT_INIT, flat = TEXT_INIT;
+
+        option_help(&text);
+        assert_layout(&text);
+        flatten(text.data, &flat);
 
         for (size_t i = 0; i < OPTION_COUNT; i++) {
                 const struct option_row *row = &option_rows[i];
@@ -116,6 +127,56 @@ START_TEST(test_help) {
         ck_assert_ptr_nonnull(strstr(text.data, "  --version\n"));
         ck_assert_ptr_nonnull(strstr(text.data, "mcp-optimizer(8)"));
         ck_assert_ptr_nonnull(strstr(text.data, "environment variable"));
+        for (size_t i = 0; i < COMMAND_COUNT; i++) {
+                _cleanup_text_ struct text expected = TEXT_INIT;
+
+                text_addf(&expected, "\n  %-8s  %s\n", command_rows[i].name, command_rows[i].help);
+                ck_assert_int_eq(strstr(text.data, expected.data) != NULL, !command_rows[i].hidden);
+        }
+}
+END_TEST
+
+/* The page of a command has all that its row says. */
+START_TEST(test_command_help) {
+        const struct command_row *row = &command_rows[_i];
+        _cleanup_text_ struct text text = TEXT_INIT, flat = TEXT_INIT, usage = TEXT_INIT;
+
+        command_help(&text, (enum command) _i);
+        assert_layout(&text);
+        flatten(text.data, &flat);
+
+        text_addf(&usage, "Usage: mcp-optimizer %s%s%s ", row->name, *row->synopsis ? " " : "",
+                  row->synopsis);
+        assert_contains(&flat, usage.data);
+        for (size_t i = 0; i < row->n_options; i++) {
+                const struct command_option_row *option = &row->options[i];
+                _cleanup_text_ struct text expected = TEXT_INIT;
+
+                text_addf(&expected, " --%s%s%s %s ", option->option, option->metavar ? " " : "",
+                          option->metavar ?: "", option->help);
+                if (option->kind != COMMAND_OPTION_FLAG) {
+                        text_add(&expected, option->default_help || option->kind == COMMAND_OPTION_SECONDS
+                                                    ? "Default: " : "Accepts ");
+                        text_add(&expected, option->default_help ?: "");
+                }
+                assert_contains(&flat, expected.data);
+        }
+        assert_contains(&flat, " man mcp-optimizer");
+        assert_contains(&flat, " mcp-optimizer --help");
+}
+END_TEST
+
+START_TEST(test_command_help_layout) {
+        _cleanup_text_ struct text text = TEXT_INIT;
+
+        command_help(&text, COMMAND_INSTALL);
+        assert_contains(&text, "Usage: mcp-optimizer install NAME [--as NAME] [--env KEY[=VALUE]]...\n"
+                               "                             [--secret NAME,target=KEY]... ");
+        assert_contains(&text, "\n\n  mcp-optimizer install fetch\n  mcp-optimizer install ");
+        assert_contains(&text, "\n      Default: 120; accepts seconds from 0 to 3600\n");
+        assert_contains(&text, "; accepts sse or streamable-http\n");
+        assert_contains(&text, "\nExit status:\n  0   installed and running\n  1   ");
+        assert_contains(&text, "\n  78  wrong usage, or a bad setting\n  130 Ctrl-C\n");
 }
 END_TEST
 
@@ -158,6 +219,8 @@ int main(void) {
         tcase_add_loop_test(tcase, test_durations, 0, ELEMENTSOF(durations));
         tcase_add_test(tcase, test_window_never_overflows);
         tcase_add_test(tcase, test_help);
+        tcase_add_loop_test(tcase, test_command_help, 0, COMMAND_COUNT);
+        tcase_add_test(tcase, test_command_help_layout);
         tcase_add_test(tcase, test_describe);
         tcase_set_timeout(tcase, 60);
         suite_add_tcase(suite, tcase);

@@ -133,6 +133,10 @@ static void teardown(void) {
         ck_assert_int_eq(rmdir(folder), 0);
 }
 
+static void put(const char *name, const char *data, size_t size) {
+        ck_assert_int_eq(file_replace(name, data, size, 0600), 0);
+}
+
 static void assert_file(const char *name, const char *expected) {
         _cleanup_(freep) char *data = NULL;
         struct stat st;
@@ -213,7 +217,7 @@ START_TEST(write_and_keep) {
         char run[64];
         struct stat st;
 
-        ck_assert_int_eq(state_file_open(&file, path, kept_folder), 0);
+        ck_assert_int_eq(state_file_open(&file, path, kept_folder, SECOND(0)), 0);
         ck_assert_int_eq(state_file_write(&file, &snapshot, false), 0);
         assert_file(path, document);
         ck_assert_int_ne(access(kept_path, F_OK), 0);
@@ -234,12 +238,12 @@ START_TEST(write_and_keep) {
 END_TEST
 
 START_TEST(write_without) {
-        ck_assert_int_eq(state_file_open(&file, NULL, ""), 0);
+        ck_assert_int_eq(state_file_open(&file, NULL, "", SECOND(0)), 0);
         ck_assert_int_eq(state_file_write(&file, &snapshot, true), 0);
         state_file_beat(&file);
         state_file_close(&file);
 
-        ck_assert_int_eq(state_file_open(&file, NULL, kept_folder), 0);
+        ck_assert_int_eq(state_file_open(&file, NULL, kept_folder, SECOND(0)), 0);
         ck_assert_int_eq(state_file_write(&file, &snapshot, true), 0);
         assert_file(kept_path, document);
 }
@@ -250,10 +254,10 @@ START_TEST(lock_excludes) {
         struct state_file second;
         const char *from, *problem;
 
-        ck_assert_int_eq(state_file_open(&file, path, NULL), 0);
+        ck_assert_int_eq(state_file_open(&file, path, NULL, SECOND(0)), 0);
         ck_assert_int_eq(state_file_write(&file, &snapshot, false), 0);
 
-        ck_assert_int_eq(state_file_open(&second, path, kept_folder), STATE_FILE_LOCKED);
+        ck_assert_int_eq(state_file_open(&second, path, kept_folder, SECOND(0)), STATE_FILE_LOCKED);
         snapshot.pid = 1;
         ck_assert_int_eq(state_file_write(&second, &snapshot, true), 0);
         state_file_beat(&second);
@@ -267,10 +271,38 @@ START_TEST(lock_excludes) {
         state_file_close(&second);
 
         /* The lock goes with its holder, and the second's end does not end it. */
-        ck_assert_int_eq(state_file_open(&second, path, NULL), STATE_FILE_LOCKED);
+        ck_assert_int_eq(state_file_open(&second, path, NULL, SECOND(0)), STATE_FILE_LOCKED);
         state_file_close(&second);
         state_file_close(&file);
-        ck_assert_int_eq(state_file_open(&file, path, NULL), 0);
+        ck_assert_int_eq(state_file_open(&file, path, NULL, SECOND(0)), 0);
+}
+END_TEST
+
+/* The lock file says who holds it, from the moment on that it is held. */
+START_TEST(lock_names_its_holder) {
+        struct state_file second;
+        char name[96];
+
+        (void) snprintf(name, sizeof(name), "%s.lock", path);
+        ck_assert_int_eq(state_file_open(&file, path, NULL, SECOND(0)), 0);
+        assert_file(name, "2026-11-22T16:01:31.936Z\n");
+
+        /* Who does not get it does not write there. */
+        ck_assert_int_eq(state_file_open(&second, path, NULL, SECOND(1)), STATE_FILE_LOCKED);
+        assert_file(name, "2026-11-22T16:01:31.936Z\n");
+        state_file_close(&second);
+        state_file_close(&file);
+
+        /* The next one's name is its own, whatever stood there. */
+        put(name, document, sizeof(document) - 1);
+        ck_assert_int_eq(chmod(name, 0666), 0);
+        ck_assert_int_eq(state_file_open(&file, path, NULL, SECOND(1)), 0);
+        assert_file(name, "2026-11-22T16:01:32.936Z\n");
+        state_file_close(&file);
+
+        ck_assert_int_eq(state_file_open(&file, NULL, kept_folder, SECOND(2)), 0);
+        (void) snprintf(name, sizeof(name), "%s.lock", kept_path);
+        assert_file(name, "2026-11-22T16:01:33.936Z\n");
 }
 END_TEST
 
@@ -296,7 +328,7 @@ START_TEST(lock_dies_with_process) {
         ck_assert_int_ge(pid, 0);
         if (pid == 0) {
                 (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
-                byte = state_file_open(&file, path, NULL) == 0 ? 'y' : 'n';
+                byte = state_file_open(&file, path, NULL, SECOND(0)) == 0 ? 'y' : 'n';
                 if (write(fds[1], &byte, 1) == 1)
                         pause();
                 _exit(1);
@@ -319,7 +351,7 @@ START_TEST(heartbeat) {
         struct stat st;
         char name[80];
 
-        ck_assert_int_eq(state_file_open(&file, path, NULL), 0);
+        ck_assert_int_eq(state_file_open(&file, path, NULL, SECOND(0)), 0);
         (void) snprintf(name, sizeof(name), "%s.lock", path);
         ck_assert_int_eq(utimensat(AT_FDCWD, name, long_ago, 0), 0);
 
@@ -338,22 +370,22 @@ START_TEST(open_fails) {
 
         /* The folder's folder is missing: nobody asked for that to be made. */
         (void) snprintf(name, sizeof(name), "%s/no/where/state.json", folder);
-        ck_assert_int_eq(state_file_open(&file, name, NULL), -ENOENT);
+        ck_assert_int_eq(state_file_open(&file, name, NULL, SECOND(0)), -ENOENT);
         ck_assert_int_eq(state_file_write(&file, &snapshot, true), 0);
         state_file_close(&file);
 
         /* A symbolic link is not locked, nor what it points to. */
-        ck_assert_int_eq(state_file_open(&file, path, NULL), 0);
+        ck_assert_int_eq(state_file_open(&file, path, NULL, SECOND(0)), 0);
         state_file_close(&file);
         (void) snprintf(name, sizeof(name), "%s.lock", path);
         ck_assert_int_eq(unlink(name), 0);
         ck_assert_int_eq(symlink("/dev/null", name), 0);
-        ck_assert_int_eq(state_file_open(&file, path, NULL), -ELOOP);
+        ck_assert_int_eq(state_file_open(&file, path, NULL, SECOND(0)), -ELOOP);
         state_file_close(&file);
 
         ck_assert_int_eq(unlink(name), 0);
         ck_assert_int_eq(mkfifo(name, 0600), 0);
-        ck_assert_int_eq(state_file_open(&file, path, NULL), -EINVAL);
+        ck_assert_int_eq(state_file_open(&file, path, NULL, SECOND(0)), -EINVAL);
 }
 END_TEST
 
@@ -365,13 +397,13 @@ START_TEST(open_fails_kept_does_not) {
         char name[96];
 
         (void) snprintf(name, sizeof(name), "%s.lock", path);
-        ck_assert_int_eq(state_file_open(&file, path, NULL), 0);
+        ck_assert_int_eq(state_file_open(&file, path, NULL, SECOND(0)), 0);
         ck_assert_int_eq(state_file_write(&file, &snapshot, false), 0);
         state_file_close(&file);
         ck_assert_int_eq(unlink(name), 0);
         ck_assert_int_eq(mkfifo(name, 0600), 0);
 
-        ck_assert_int_eq(state_file_open(&file, path, kept_folder), -EINVAL);
+        ck_assert_int_eq(state_file_open(&file, path, kept_folder, SECOND(0)), -EINVAL);
         ck_assert_int_eq(state_file_restore(&file, &restored, &from, &problem), 0);
         ck_assert_str_eq(from, path);
         snapshot_done(&restored);
@@ -382,7 +414,7 @@ START_TEST(open_fails_kept_does_not) {
         ck_assert_int_eq(access(kept_path, F_OK), 0);
 
         /* A second one in the same place stays away from both. */
-        ck_assert_int_eq(state_file_open(&second, path, kept_folder), -EINVAL);
+        ck_assert_int_eq(state_file_open(&second, path, kept_folder, SECOND(0)), -EINVAL);
         ck_assert_int_eq(unlink(kept_path), 0);
         ck_assert_int_eq(state_file_write(&second, &snapshot, true), 0);
         ck_assert_int_ne(access(kept_path, F_OK), 0);
@@ -392,7 +424,7 @@ END_TEST
 
 /* Each of the two copies is written though the other cannot be. */
 START_TEST(write_fails) {
-        ck_assert_int_eq(state_file_open(&file, path, kept_folder), 0);
+        ck_assert_int_eq(state_file_open(&file, path, kept_folder, SECOND(0)), 0);
 
         ck_assert_int_eq(rmdir(kept_folder), 0);
         ck_assert_int_eq(state_file_write(&file, &snapshot, true), -ENOENT);
@@ -477,7 +509,7 @@ START_TEST(write_large) {
                         .url = name, .group = name, .package = name, .transport = name });
                 ck_assert_int_eq(registry_add(snapshot.registry, name, strlen(name)), 0);
         }
-        ck_assert_int_eq(state_file_open(&file, path, kept_folder), 0);
+        ck_assert_int_eq(state_file_open(&file, path, kept_folder, SECOND(0)), 0);
         before = peak();
         ck_assert_int_eq(state_file_write(&file, &snapshot, true), 0);
         ck_assert_uint_lt(peak(), before + (2 << 20));
@@ -497,7 +529,7 @@ START_TEST(write_too_large) {
         struct stat st;
 
         grow(STATE_FILE_MAX);
-        ck_assert_int_eq(state_file_open(&file, path, kept_folder), 0);
+        ck_assert_int_eq(state_file_open(&file, path, kept_folder, SECOND(0)), 0);
         ck_assert_int_eq(state_file_write(&file, &snapshot, true), 0);
         ck_assert_int_eq(state_file_restore(&file, &restored, &from, &problem), 0);
         snapshot_done(&restored);
@@ -515,10 +547,6 @@ END_TEST
 
 static struct snapshot fresh(void) {
         return (struct snapshot) { .host = "localhost", .connection = { .max_retries = 100 } };
-}
-
-static void put(const char *name, const char *data, size_t size) {
-        ck_assert_int_eq(file_replace(name, data, size, 0600), 0);
 }
 
 static int restore(struct snapshot *into, const char **ret_problem) {
@@ -548,7 +576,7 @@ START_TEST(restore_round_trip) {
         const struct workload *workload;
         const char *problem;
 
-        ck_assert_int_eq(state_file_open(&file, path, kept_folder), 0);
+        ck_assert_int_eq(state_file_open(&file, path, kept_folder, SECOND(0)), 0);
         ck_assert_int_eq(state_file_write(&file, &snapshot, true), 0);
         ck_assert_int_eq(restore(&restored, &problem), 0);
 
@@ -594,7 +622,7 @@ START_TEST(restore_not_known) {
         struct snapshot empty = fresh(), restored = fresh();
         const char *problem;
 
-        ck_assert_int_eq(state_file_open(&file, path, NULL), 0);
+        ck_assert_int_eq(state_file_open(&file, path, NULL, SECOND(0)), 0);
         ck_assert_int_eq(restore(&restored, &problem), -ENOENT);
 
         /* Written before the first poll. */
@@ -603,7 +631,7 @@ START_TEST(restore_not_known) {
         assert_untouched(&restored);
         state_file_close(&file);
 
-        ck_assert_int_eq(state_file_open(&file, NULL, NULL), 0);
+        ck_assert_int_eq(state_file_open(&file, NULL, NULL, SECOND(0)), 0);
         ck_assert_int_eq(restore(&restored, &problem), -ENOENT);
 }
 END_TEST
@@ -612,7 +640,7 @@ START_TEST(restore_kept_first) {
         struct snapshot restored = fresh();
         const char *problem, *from;
 
-        ck_assert_int_eq(state_file_open(&file, path, kept_folder), 0);
+        ck_assert_int_eq(state_file_open(&file, path, kept_folder, SECOND(0)), 0);
         ck_assert_int_eq(state_file_write(&file, &snapshot, false), 0);
         ck_assert_int_eq(state_file_restore(&file, &restored, &from, &problem), 0);
         ck_assert_str_eq(from, path);
@@ -633,7 +661,7 @@ START_TEST(restore_the_other) {
         struct snapshot restored = fresh();
         const char *problem, *from;
 
-        ck_assert_int_eq(state_file_open(&file, path, kept_folder), 0);
+        ck_assert_int_eq(state_file_open(&file, path, kept_folder, SECOND(0)), 0);
         ck_assert_int_eq(state_file_write(&file, &snapshot, false), 0);
         put(kept_path, "{", 1);
         ck_assert_int_eq(state_file_restore(&file, &restored, &from, &problem), 0);
@@ -666,7 +694,7 @@ START_TEST(restore_kubernetes) {
         const char *problem;
 
         snapshot.runtime_mode = RUNTIME_K8S;
-        ck_assert_int_eq(state_file_open(&file, path, NULL), 0);
+        ck_assert_int_eq(state_file_open(&file, path, NULL, SECOND(0)), 0);
         ck_assert_int_eq(state_file_write(&file, &snapshot, false), 0);
 
         ck_assert_int_eq(restore(&restored, &problem), STATE_FILE_FOREIGN);
@@ -682,15 +710,21 @@ START_TEST(restore_kubernetes) {
 END_TEST
 
 /* The document with one piece of it replaced. */
-static void put_edited(const char *from, const char *to) {
-        _cleanup_text_ struct text text = TEXT_INIT;
+static void edit(struct text *text, const char *from, const char *to) {
         const char *at = strstr(document, from);
 
         ck_assert_msg(at, "no %s", from);
-        text_add_bytes(&text, document, (size_t) (at - document));
-        text_add(&text, to);
-        text_add(&text, at + strlen(from));
-        ck_assert_int_eq(text_error(&text), 0);
+        text_clear(text);
+        text_add_bytes(text, document, (size_t) (at - document));
+        text_add(text, to);
+        text_add(text, at + strlen(from));
+        ck_assert_int_eq(text_error(text), 0);
+}
+
+static void put_edited(const char *from, const char *to) {
+        _cleanup_text_ struct text text = TEXT_INIT;
+
+        edit(&text, from, to);
         put(path, text.data, text.size);
 }
 
@@ -770,7 +804,7 @@ START_TEST(restore_doubts) {
         struct snapshot restored = fresh();
         const char *problem;
 
-        ck_assert_int_eq(state_file_open(&file, path, NULL), 0);
+        ck_assert_int_eq(state_file_open(&file, path, NULL, SECOND(0)), 0);
         for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
                 put_edited(cases[i].from, cases[i].to);
                 ck_assert_msg(restore(&restored, &problem) == STATE_FILE_FOREIGN, "taken: %s", cases[i].to);
@@ -785,11 +819,170 @@ START_TEST(restore_doubts) {
 }
 END_TEST
 
+/* Reading all of it, which is more than a new service may take over. */
+
+START_TEST(parse_whole) {
+        _cleanup_(snapshot_done) struct snapshot read = {};
+        char version[STATE_FILE_VERSION_SIZE];
+        const char *problem = NULL;
+
+        ck_assert_msg(state_file_parse(document, sizeof(document) - 1, &read, version, &problem) == 0, "%s", problem);
+        ck_assert_str_eq(version, PROJECT_VERSION);
+        ck_assert_int_eq(read.pid, 4711);
+        ck_assert_uint_eq(read.started_at, SECOND(0));
+        ck_assert_int_eq(read.runtime_mode, RUNTIME_DOCKER);
+        ck_assert_str_eq(read.host, "localhost");
+
+        ck_assert_int_eq(read.connection.state, CONNECTION_CONNECTED);
+        ck_assert_uint_eq(read.connection.since, SECOND(1));
+        ck_assert_str_eq(read.connection.endpoint, "http://127.0.0.1:50001");
+        ck_assert_int_eq(read.connection.port, 50001);
+        ck_assert_str_eq(read.connection.version, "v0.44.0");
+        ck_assert_uint_eq(read.connection.attempt, 0);
+        ck_assert_uint_eq(read.connection.max_retries, 100);
+        ck_assert_uint_eq(read.connection.backoff, 0);
+        ck_assert_uint_eq(read.connection.next_attempt_at, 0);
+        ck_assert_str_eq(read.connection.last_error, "Connection refused");
+        ck_assert_uint_eq(read.connection.last_error_at, SECOND(2));
+
+        ck_assert_uint_eq(read.workloads_poll.polled_at, SECOND(3));
+        ck_assert_uint_eq(read.workloads_poll.next_poll_at, SECOND(63));
+        ck_assert_str_eq(read.workloads_poll.problem, "");
+        ck_assert_uint_eq(read.workloads->n_items, 2);
+        ck_assert_uint_eq(read.workloads->running, 1);
+        ck_assert_uint_eq(read.workloads->skipped, 1);
+        ck_assert_uint_eq(read.registry_poll.polled_at, SECOND(4));
+        ck_assert_uint_eq(read.registry_poll.next_poll_at, 0);
+        ck_assert_str_eq(read.registry_poll.problem, "ToolHive answers \"503\"");
+        ck_assert_str_eq(read.registry->last_updated, "2026-02-18T00:24:11Z");
+        ck_assert_uint_eq(read.registry->n_names, 2);
+
+        ck_assert_uint_eq(read.counters.requests, 9);
+        ck_assert_uint_eq(read.counters.failures, 8);
+        ck_assert_uint_eq(read.counters.reconnects, 7);
+        ck_assert_uint_eq(read.counters.port_changes, 6);
+        ck_assert_uint_eq(read.counters.scans, 5);
+}
+END_TEST
+
+/* What is written is read, and written again it is the same: every state, every field at its end. */
+START_TEST(parse_what_is_written) {
+        for (enum connection_state at = CONNECTION_CONNECTING; at <= CONNECTION_STOPPED; at++) {
+                _cleanup_text_ struct text text = TEXT_INIT, again = TEXT_INIT;
+                _cleanup_(snapshot_done) struct snapshot read = {};
+                char version[STATE_FILE_VERSION_SIZE];
+                const char *problem = NULL;
+
+                workload_list_sort(snapshot.workloads);
+                snapshot.runtime_mode = at % 2 ? RUNTIME_K8S : RUNTIME_DOCKER;
+                snapshot.pid = INT32_MAX;
+                snapshot.connection.state = at;
+                snapshot.connection.port = at % 2 ? 65535 : 0;
+                snapshot.connection.attempt = 500;
+                snapshot.connection.backoff = (at + 1) * 299010 * USEC_PER_MSEC;
+                snapshot.connection.next_attempt_at = SECOND(5);
+                snapshot.counters.requests = UINT64_MAX;
+                snapshot.counters.scans = UINT64_MAX - 9;
+
+                state_file_format(&text, &snapshot);
+                ck_assert_int_eq(text_error(&text), 0);
+                ck_assert_msg(state_file_parse(text.data, text.size, &read, version, &problem) == 0, "%s", problem);
+                ck_assert_uint_eq(read.connection.backoff, snapshot.connection.backoff);
+                state_file_format(&again, &read);
+                ck_assert_str_eq(again.data, text.data);
+        }
+}
+END_TEST
+
+/* Errors come from outside, and are cut where they were kept: they are no reason to doubt. */
+START_TEST(parse_words_from_outside) {
+        _cleanup_text_ struct text text = TEXT_INIT;
+        _cleanup_(snapshot_done) struct snapshot read = {};
+        char version[STATE_FILE_VERSION_SIZE];
+        const char *problem = NULL;
+
+        memset(snapshot.connection.last_error, '\xff', sizeof(snapshot.connection.last_error) - 1);
+        SET(snapshot.workloads_poll.problem, "\033[2J\r\n\xe2\x80\xae");
+        state_file_format(&text, &snapshot);
+        ck_assert_msg(state_file_parse(text.data, text.size, &read, version, &problem) == 0, "%s", problem);
+        ck_assert_str_eq(read.workloads_poll.problem, "\033[2J\r\n\xe2\x80\xae");
+        /* 255 bytes that were none became 255 characters of three bytes: 85 of them fit. */
+        ck_assert_uint_eq(strlen(read.connection.last_error), 255);
+        for (size_t i = 0; i < 255; i += 3)
+                ck_assert_mem_eq(read.connection.last_error + i, "\xEF\xBF\xBD", 3);
+}
+END_TEST
+
+START_TEST(parse_doubts) {
+        static const struct {
+                const char *from, *to;
+        } cases[] = {
+                { "\"version\": \"" PROJECT_VERSION "\"", "\"version\": \"\"" },
+                { "\"version\": \"" PROJECT_VERSION "\"", "\"version\": null" },
+                { "\"version\": \"", "\"version\": \"\\u001b" },
+                { "\"pid\": 4711", "\"pid\": -1" },
+                { "\"pid\": 4711", "\"pid\": 4294967296" },
+                { "\"pid\": 4711", "\"pid\": null" },
+                { "\"pid\": 4711, ", "" },
+                { "\"started_at\": \"2026-11-22T16:01:31.936Z\"", "\"started_at\": 1" },
+                { "\"docker\"", "\"Docker\"" },
+                { "\"docker\"", "\"dockerdocker\"" },
+                { "\"state\": \"connected\"", "\"state\": \"Connected\"" },
+                { "\"state\": \"connected\"", "\"state\": \"\"" },
+                { "\"state\": \"connected\"", "\"state\": null" },
+                { "\"state\": \"connected\", ", "" },
+                { "\"state\": \"connected\"", "\"state\": \"connected\", \"state\": \"connected\"" },
+                { "\"toolhive_version\": \"v", "\"toolhive_version\": \"\\u0007v" },
+                { "\"attempt\": 0", "\"attempt\": -0" },
+                { "\"attempt\": 0", "\"attempt\": 1000001" },
+                { "\"attempt\": 0", "\"attempt\": null" },
+                { "\"max_retries\": 100", "\"max_retries\": 1e2" },
+                { "\"max_retries\": 100", "\"max_retries\": 18446744073709551716" },
+                { "\"backoff_seconds\": 0.0", "\"backoff_seconds\": 0" },
+                { "\"backoff_seconds\": 0.0", "\"backoff_seconds\": 0.0000" },
+                { "\"backoff_seconds\": 0.0", "\"backoff_seconds\": -0.5" },
+                { "\"backoff_seconds\": 0.0", "\"backoff_seconds\": 1.5e1" },
+                { "\"backoff_seconds\": 0.0", "\"backoff_seconds\": 31536000.001" },
+                { "\"backoff_seconds\": 0.0", "\"backoff_seconds\": 99999999999999999999.0" },
+                { "\"backoff_seconds\": 0.0", "\"backoff_seconds\": null" },
+                { "\"backoff_seconds\": 0.0", "\"backoff_seconds\": \"0.0\"" },
+                { "\"next_attempt_at\": null", "\"next_attempt_at\": false" },
+                { "\"last_error\": \"Connection refused\"", "\"last_error\": 111" },
+                { "\"last_error\": \"Connection refused\"", "\"last_error\": [\"Connection refused\"]" },
+                { "\"next_poll_at\": \"2026", "\"next_poll_at\": \"2026-" },
+                { "\"problem\": null", "\"problem\": false" },
+                { "\"running\": 1", "\"running\": 2" },
+                { "\"running\": 1", "\"running\": \"1\"" },
+                { "\"registry\": {", "\"registry\": null, \"x\": {" },
+                { "\"counters\": {", "\"counters\": [], \"x\": {" },
+                { "\"requests\": 9", "\"requests\": 18446744073709551616" },
+                { "\"requests\": 9", "\"requests\": 9.0" },
+                { "\"failures\": 8, ", "" },
+                { "\"scans\": 5", "\"scans\": null" },
+        };
+        _cleanup_text_ struct text text = TEXT_INIT;
+        struct snapshot read = { .pid = 1 };
+        char version[STATE_FILE_VERSION_SIZE] = "untouched";
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                const char *problem = NULL;
+
+                edit(&text, cases[i].from, cases[i].to);
+                ck_assert_msg(state_file_parse(text.data, text.size, &read, version, &problem) == STATE_FILE_FOREIGN,
+                              "taken: %s", cases[i].to);
+                ck_assert_ptr_nonnull(problem);
+                ck_assert_int_eq(read.pid, 1);
+                ck_assert_ptr_null(read.workloads);
+                ck_assert_str_eq(version, "untouched");
+        }
+}
+END_TEST
+
 START_TEST(restore_kinds_of_file) {
         struct snapshot restored = fresh();
         const char *problem;
 
-        ck_assert_int_eq(state_file_open(&file, path, NULL), 0);
+        ck_assert_int_eq(state_file_open(&file, path, NULL, SECOND(0)), 0);
 
         put(path, "", 0);
         ck_assert_int_eq(restore(&restored, &problem), STATE_FILE_FOREIGN);
@@ -814,7 +1007,7 @@ START_TEST(restore_cut) {
         struct snapshot restored = fresh();
         const char *problem;
 
-        ck_assert_int_eq(state_file_open(&file, path, NULL), 0);
+        ck_assert_int_eq(state_file_open(&file, path, NULL, SECOND(0)), 0);
         for (size_t size = 0; size < sizeof(document) - 2; size += 7) {
                 put(path, document, size);
                 ck_assert_int_eq(restore(&restored, &problem), STATE_FILE_FOREIGN);
@@ -829,7 +1022,7 @@ START_TEST(restore_damaged) {
         char damaged[sizeof(document)];
 
         printf("seed %u\n", seed);
-        ck_assert_int_eq(state_file_open(&file, path, NULL), 0);
+        ck_assert_int_eq(state_file_open(&file, path, NULL, SECOND(0)), 0);
         for (unsigned round = 0; round < 1000; round++) {
                 static const char favourites[] = "\"{}[],:\\0n\x80";
                 struct snapshot restored = fresh(), again = fresh();
@@ -870,7 +1063,7 @@ START_TEST(restore_many) {
                 (void) snprintf(name, sizeof(name), "w%u", i);
                 add_workload(&snapshot, &(struct workload) { .name = name, .status = "running" });
         }
-        ck_assert_int_eq(state_file_open(&file, path, NULL), 0);
+        ck_assert_int_eq(state_file_open(&file, path, NULL, SECOND(0)), 0);
         ck_assert_int_eq(state_file_write(&file, &snapshot, false), 0);
         ck_assert_int_eq(restore(&restored, &problem), 0);
         ck_assert_uint_eq(restored.workloads->n_items, 10000);
@@ -903,6 +1096,7 @@ int main(void) {
         tcase_add_test(writing, write_and_keep);
         tcase_add_test(writing, write_without);
         tcase_add_test(writing, lock_excludes);
+        tcase_add_test(writing, lock_names_its_holder);
         tcase_add_test(writing, lock_dies_with_process);
         tcase_add_test(writing, heartbeat);
         tcase_add_test(writing, open_fails);
@@ -920,6 +1114,10 @@ int main(void) {
         tcase_add_test(reading, restore_the_other);
         tcase_add_test(reading, restore_kubernetes);
         tcase_add_test(reading, restore_doubts);
+        tcase_add_test(reading, parse_whole);
+        tcase_add_test(reading, parse_what_is_written);
+        tcase_add_test(reading, parse_words_from_outside);
+        tcase_add_test(reading, parse_doubts);
         tcase_add_test(reading, restore_kinds_of_file);
         tcase_add_test(reading, restore_cut);
         tcase_add_test(reading, restore_damaged);

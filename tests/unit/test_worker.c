@@ -725,7 +725,7 @@ START_TEST(a_second_service_writes_none) {
         struct state_file other;
         struct stat st;
 
-        ck_assert_int_eq(state_file_open(&other, state_path, NULL), 0);
+        ck_assert_int_eq(state_file_open(&other, state_path, NULL, VIRTUAL_REALTIME_START), 0);
         ck_assert_int_eq(run_until(1), 0);
         ck_assert_uint_eq(capture_count("WARNING  Another service holds the state file, this one writes none path="),
                           1);
