@@ -27,7 +27,7 @@
 
 /* A ToolHive whose answers take longer than anybody waits. */
 #define HANGING \
-        ((struct fake_world) { .port = 50001, .replies = FAKE_ALL(FAKE_GOOD, .takes = virtual_seconds(100)) })
+        ((struct fake_world) { .port = 50001, .replies = FAKE_ALL(FAKE_GOOD, .takes = 100 * USEC_PER_SEC) })
 
 static struct virtual_waiter v;
 static struct fake_source fake;

@@ -358,7 +358,7 @@ END_TEST
 START_TEST(words_that_may_hold_a_value) {
         static const char *const values[] = {
                 "A=two\nlines", "A=tab\ttab", "A=say \"x\"", "A=back\\slash", "A=it's", "A=a<b>c",
-                "A=this&that", "A=caf\xC3\xA9", "A=\xE2\x80\xA8xyz", "A=del\x7F" "ete",
+                "A=this&that", "A=caf\xC3\xA9", "A=\xE2\x80\xA8xyz", ("A=del\x7F" "ete"),
         };
         static const char *const harmless[] = { "A=", "A=a\"b", "A=a/b+c=d:e;f,g(h){i} ~$%#@!^*[j]|k?" };
 
