@@ -269,8 +269,12 @@ START_TEST(test_thousand_silent) {
 }
 END_TEST
 
-/* And the real one among them is found. */
+/*
+ * And the real one among them is found, the last that is asked. Where each step takes many times as
+ * long (valgrind) there are fewer of them: the limits within the search do not grow with it.
+ */
 START_TEST(test_one_in_a_thousand) {
+        const size_t n = suite_slowness() > 2 ? 99 : 999;
         struct listener toolhive = { .version = LISTENER_TOOLHIVE };
         struct listeners *listeners;
 
@@ -278,13 +282,13 @@ START_TEST(test_one_in_a_thousand) {
                 return;
         settings.start_port_scan = 40000;
         settings.end_port_scan = 40999;
-        open_silent(many, 999, 40000);
+        open_silent(many, n, (uint16_t) (40999 - n));
         open_at(&toolhive, 40999);
         listeners = listeners_start(&toolhive, 1);
         expect_port(NULL, NULL, 40999, true);
         ck_assert_uint_lt(elapsed, 3400 * USEC_PER_MSEC * suite_slowness());
         listeners_stop(listeners);
-        close_silent(many, 999);
+        close_silent(many, n);
 }
 END_TEST
 
