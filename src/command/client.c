@@ -20,7 +20,6 @@
  */
 
 #include <errno.h>
-#include <sys/random.h>
 
 #include "base/option.h"
 #include "base/spelling.h"
@@ -73,15 +72,6 @@ static void on_change(void *user) {
         usec_t at = client->snapshot.connection.next_attempt_at;
 
         client->next_attempt = at > 0 ? waiter_now(waiter) + usec_sub(at, waiter_realtime(waiter)) : 0;
-}
-
-/* A command that a timer starts on many machines must not knock at the same moments everywhere. */
-static double jitter(void *user _unused_) {
-        uint32_t number;
-
-        if (getrandom(&number, sizeof number, GRND_NONBLOCK) != sizeof number)
-                return 0.0;
-        return number / 4294967296.0;
 }
 
 /* waited_for: the name of the call, or NULL for a mere wait. */
@@ -209,7 +199,6 @@ int client_init(struct client *client, struct command_context *context, source_m
         }
 
         operations_init(&client->operations, settings, client->source, &client->snapshot);
-        client->operations.random = jitter;
         client->operations.changed = on_change;
         client->operations.user = client;
         waiter_set_hooks(context->waiter, 0, on_progress, NULL, client);

@@ -12,11 +12,6 @@
 
 #include "report/state_file.h"
 
-static int refuse(const char *problem, const char **ret_problem) {
-        *ret_problem = problem;
-        return STATE_FILE_FOREIGN;
-}
-
 /* Only what was known: an empty place in the file leaves the snapshot's own. */
 static void take_over(struct snapshot *old, struct snapshot *snapshot) {
         if (old->connection.endpoint[0]) {
@@ -52,12 +47,14 @@ static int restore_file(const char *path, struct snapshot *snapshot, const char 
                 return r;
 
         if (old.runtime_mode != snapshot->runtime_mode)
-                return refuse("another runtime mode", ret_problem);
-        if (strcmp(old.host, snapshot->host) != 0)
-                return refuse("another host", ret_problem);
-
-        take_over(&old, snapshot);
-        return 0;
+                *ret_problem = "another runtime mode";
+        else if (strcmp(old.host, snapshot->host) != 0)
+                *ret_problem = "another host";
+        else {
+                take_over(&old, snapshot);
+                return 0;
+        }
+        return STATE_FILE_FOREIGN;
 }
 
 int state_file_restore(const struct state_file *file, struct snapshot *snapshot,

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "report/log.h"
 #include "service/operation.h"
@@ -19,8 +20,16 @@
 /* A server that closes every connection after its answer wakes us in vain, so less and less often. */
 #define CONNECTION_WAKE_INTERVAL_MAX (64 * USEC_PER_SEC)
 
-static double no_jitter(void *user _unused_) {
-        return 0.0;
+/*
+ * Once per failed attempt, so the kernel's own chance is cheap enough. Without it
+ * (early in the boot) the wait is the longest.
+ */
+static double random_fraction(void *user _unused_) {
+        uint32_t number;
+
+        if (getrandom(&number, sizeof number, GRND_NONBLOCK) != sizeof number)
+                return 0.0;
+        return number / 4294967296.0;
 }
 
 static void nothing_changed(void *user _unused_) {
@@ -32,7 +41,7 @@ void operations_init(struct operations *operations, const struct settings *setti
                 .source = source,
                 .waiter = source->waiter,
                 .snapshot = snapshot,
-                .random = no_jitter,
+                .random = random_fraction,
                 .changed = nothing_changed,
                 .connection_wake_interval = WAKE_INTERVAL,
         };

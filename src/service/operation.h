@@ -21,7 +21,7 @@ struct operations {
         struct snapshot *snapshot;      /* connection and counters are kept up to date */
         struct retry retry;
 
-        double (*random)(void *user);   /* uniform in [0, 1): the jitter */
+        double (*random)(void *user);   /* uniform in [0, 1): the jitter; tests set their own */
         void (*changed)(void *user);    /* the connection is another now: publish the snapshot */
         void *user;
 

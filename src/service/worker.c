@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <malloc.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "report/log.h"
 #include "report/metrics.h"
@@ -101,12 +100,6 @@ static void on_reload(void *user) {
 
         notify_reloaded(&worker->notify);
         log_event(LEVEL_INFO, EVENT_RELOADED, "Reload requested, polling workloads and registry at once");
-}
-
-static double jitter(void *user) {
-        struct worker *worker = user;
-
-        return erand48(worker->seed);
 }
 
 static void update_state(struct worker *worker) {
@@ -275,11 +268,8 @@ static int begin(struct worker *worker) {
         if (r < 0)
                 return r;
         operations_init(&worker->operations, settings, worker->source, snapshot);
-        worker->operations.random = jitter;
         worker->operations.changed = operations_changed;
         worker->operations.user = worker;
-        if (getrandom(worker->seed, sizeof worker->seed, GRND_NONBLOCK) < 0)
-                memcpy(worker->seed, &now, sizeof worker->seed);
 
         due = now + settings->startup_polling_delay;
         worker->workloads = (struct poll) {

@@ -34,7 +34,6 @@ struct worker {
         char kept_endpoint[sizeof ((struct connection *) NULL)->endpoint];      /* as last kept */
         bool metrics_broken;            /* told once */
         bool second;                    /* another service holds the state file: this one writes no files */
-        unsigned short seed[3];         /* of the jitter: erand48(3) */
         atomic_int exit_code;           /* 1 from the CRITICAL line on; the main thread reads it */
 };
 

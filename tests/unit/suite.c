@@ -21,6 +21,15 @@ static int run(Suite *suite, const char *one) {
         return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
+TCase *suite_case(Suite *suite, const char *name, SFun setup, SFun teardown) {
+        TCase *tests = tcase_create(name);
+
+        tcase_add_checked_fixture(tests, setup, teardown);
+        tcase_set_timeout(tests, 60);
+        suite_add_tcase(suite, tests);
+        return tests;
+}
+
 int suite_run(Suite *suite) {
         return run(suite, NULL);
 }

@@ -3,6 +3,9 @@
 
 #include <check.h>
 
+/* A case of the suite, its fixture around each test, with a minute for one. */
+TCase *suite_case(Suite *suite, const char *name, SFun setup, SFun teardown);
+
 /* Runs and frees the suite, as chatty as CK_VERBOSITY says. What main() is to return. */
 int suite_run(Suite *suite);
 

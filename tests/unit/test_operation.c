@@ -783,20 +783,11 @@ START_TEST(snapshot_follows_the_move) {
 }
 END_TEST
 
-static TCase *add_case(Suite *suite, const char *name) {
-        TCase *tests = tcase_create(name);
-
-        tcase_add_checked_fixture(tests, setup, teardown);
-        tcase_set_timeout(tests, 60);
-        suite_add_tcase(suite, tests);
-        return tests;
-}
-
 int main(void) {
         Suite *suite = suite_create("operation");
         TCase *tests;
 
-        tests = add_case(suite, "messages");
+        tests = suite_case(suite, "messages", setup, teardown);
         tcase_add_test(tests, connects);
         tcase_add_test(tests, found_on_another_port);
         tcase_add_test(tests, found_on_the_same_port);
@@ -813,18 +804,18 @@ int main(void) {
         tcase_add_test(tests, no_search_where_nothing_can_move);
         tcase_add_test(tests, hostile_words_stay_in_their_quotes);
 
-        tests = add_case(suite, "arithmetic");
+        tests = suite_case(suite, "arithmetic", setup, teardown);
         tcase_add_test(tests, ninety_four_minutes);
         tcase_add_test(tests, five_hundred_attempts);
         tcase_add_test(tests, jitter_is_told_as_it_is_waited);
 
-        tests = add_case(suite, "ration");
+        tests = suite_case(suite, "ration", setup, teardown);
         tcase_add_test(tests, ration_worked_example);
         tcase_add_test(tests, moved_without_a_retry_left);
         tcase_add_test(tests, moved_with_a_retry_earned);
         tcase_add_test(tests, never_two_immediate_retries_in_a_row);
 
-        tests = add_case(suite, "waits");
+        tests = suite_case(suite, "waits", setup, teardown);
         tcase_add_test(tests, woken_in_vain);
         tcase_add_test(tests, woken_and_found_elsewhere);
         tcase_add_test(tests, woken_and_found_at_start);
@@ -840,11 +831,11 @@ int main(void) {
         tcase_add_test(tests, stop_before_the_last_word);
         tcase_add_test(tests, suspend_during_a_wait);
 
-        tests = add_case(suite, "answers");
+        tests = suite_case(suite, "answers", setup, teardown);
         tcase_add_test(tests, an_answer_is_no_failure);
         tcase_add_test(tests, an_answer_does_not_end_an_outage);
 
-        tests = add_case(suite, "snapshot");
+        tests = suite_case(suite, "snapshot", setup, teardown);
         tcase_add_test(tests, snapshot_follows_the_outage);
         tcase_add_test(tests, snapshot_follows_the_move);
 

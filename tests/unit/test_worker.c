@@ -795,26 +795,17 @@ START_TEST(no_source_no_service) {
 }
 END_TEST
 
-static TCase *add_case(Suite *suite, const char *name) {
-        TCase *tests = tcase_create(name);
-
-        tcase_add_checked_fixture(tests, setup, teardown);
-        tcase_set_timeout(tests, 60);
-        suite_add_tcase(suite, tests);
-        return tests;
-}
-
 int main(void) {
         Suite *suite = suite_create("worker");
         TCase *tests;
 
-        tests = add_case(suite, "good life");
+        tests = suite_case(suite, "good life", setup, teardown);
         tcase_add_test(tests, first_polls);
         tcase_add_test(tests, polls_keep_step);
         tcase_add_test(tests, nothing_wakes_an_idle_worker);
         tcase_add_test(tests, nothing_left_to_poll);
 
-        tests = add_case(suite, "outages");
+        tests = suite_case(suite, "outages", setup, teardown);
         tcase_add_test(tests, exhausted);
         tcase_add_test(tests, ninety_four_minutes);
         tcase_add_test(tests, polls_wait_for_the_end_of_an_outage);
@@ -824,12 +815,12 @@ int main(void) {
         tcase_add_test(tests, stop_in_a_call);
         tcase_add_test(tests, stop_before_anything);
 
-        tests = add_case(suite, "answers");
+        tests = suite_case(suite, "answers", setup, teardown);
         tcase_add_test(tests, degraded_and_back);
         tcase_add_test(tests, outage_hides_degraded);
         tcase_add_test(tests, a_bad_registry_does_not_end_the_service);
 
-        tests = add_case(suite, "wakes and reloads");
+        tests = suite_case(suite, "wakes and reloads", setup, teardown);
         tcase_add_test(tests, woken_between_polls_and_all_is_well);
         tcase_add_test(tests, woken_and_toolhive_has_moved);
         tcase_add_test(tests, woken_with_nothing_left_to_poll);
@@ -838,7 +829,7 @@ int main(void) {
         tcase_add_test(tests, reload_during_an_outage);
         tcase_add_test(tests, reload_during_a_call);
 
-        tests = add_case(suite, "systemd");
+        tests = suite_case(suite, "systemd", setup, teardown);
         tcase_add_test(tests, ready_while_toolhive_is_slow);
         tcase_add_test(tests, ready_while_the_search_is_slow);
         tcase_add_loop_test(tests, watchdog_while_idle, 0, ELEMENTSOF(awkward_intervals));
@@ -848,7 +839,7 @@ int main(void) {
         tcase_add_test(tests, watchdog_hangs_with_the_worker);
         tcase_add_test(tests, no_watchdog_no_ping);
 
-        tests = add_case(suite, "reports");
+        tests = suite_case(suite, "reports", setup, teardown);
         tcase_add_test(tests, what_was_known_stays_known);
         tcase_add_test(tests, kept_in_the_state_directory);
         tcase_add_test(tests, a_foreign_state_file_is_ignored);
