@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/http.h"
+#include "http_fixture.h"
 #include "http_server.h"
 #include "suite.h"
 
@@ -21,19 +22,6 @@
 #define CHUNKED OK "Transfer-Encoding: chunked\r\n\r\n"
 #define TWO_BYTES OK "Content-Length: 2\r\n\r\nok"
 #define NO_BYTES OK "Content-Length: 0\r\n\r\n"
-
-static struct waiter waiter;
-static struct http *http;
-
-static void setup(void) {
-        ck_assert_int_eq(waiter_init(&waiter), 0);
-        ck_assert_int_eq(http_new(&waiter, &http), 0);
-}
-
-static void teardown(void) {
-        http = http_free(http);
-        waiter_done(&waiter);
-}
 
 /* One request to a server of that script. */
 static void ask(const struct server_script *script, const struct http_request *request,
@@ -435,12 +423,12 @@ int main(void) {
         TCase *limits = tcase_create("limits");
         TCase *requests = tcase_create("requests");
 
-        tcase_add_checked_fixture(table, setup, teardown);
+        tcase_add_checked_fixture(table, http_setup, http_teardown);
         tcase_set_timeout(table, 60);
         tcase_add_loop_test(table, answers, 0, ELEMENTSOF(rows));
         suite_add_tcase(suite, table);
 
-        tcase_add_checked_fixture(limits, setup, teardown);
+        tcase_add_checked_fixture(limits, http_setup, http_teardown);
         tcase_set_timeout(limits, 120);
         tcase_add_test(limits, body_limit);
         tcase_add_test(limits, body_chunked_over_the_limit);
@@ -449,7 +437,7 @@ int main(void) {
         tcase_add_test(limits, retry_after_told);
         suite_add_tcase(suite, limits);
 
-        tcase_add_checked_fixture(requests, setup, teardown);
+        tcase_add_checked_fixture(requests, http_setup, http_teardown);
         tcase_set_timeout(requests, 60);
         tcase_add_test(requests, request_get);
         tcase_add_test(requests, request_post);

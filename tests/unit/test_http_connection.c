@@ -17,6 +17,7 @@
 #include <sys/un.h>
 
 #include "base/http.h"
+#include "http_fixture.h"
 #include "http_server.h"
 #include "suite.h"
 
@@ -27,19 +28,6 @@
 
 static const struct server_script polite = { .answer = ANSWER, .end = SERVER_KEEP };
 static const struct server_script silent = { .end = SERVER_HANG };
-
-static struct waiter waiter;
-static struct http *http;
-
-static void setup(void) {
-        ck_assert_int_eq(waiter_init(&waiter), 0);
-        ck_assert_int_eq(http_new(&waiter, &http), 0);
-}
-
-static void teardown(void) {
-        http = http_free(http);
-        waiter_done(&waiter);
-}
 
 /* Performs and checks result, words, and whether anything was sent. */
 static void expect(const struct http_request *request, enum http_result result,
@@ -123,8 +111,8 @@ START_TEST(connected_to_itself) {
         request = get(url);
         request.connected_fd = fd;
         expect(&request, HTTP_REFUSED, "Connection refused", false);
-        teardown();
-        setup();
+        http_teardown();
+        http_setup();
         ck_assert_uint_eq(count_descriptors(), before);
 }
 END_TEST
@@ -479,9 +467,9 @@ START_TEST(connected_socket_used) {
         request.connected_fd = connected_to(server.port);
         expect(&request, HTTP_LOCAL, "Not an HTTP address", false);
 
-        teardown();
+        http_teardown();
         server_stop(&server);
-        setup();
+        http_setup();
         ck_assert_uint_eq(count_descriptors(), before);
 }
 END_TEST
@@ -513,7 +501,7 @@ END_TEST
 static void add_case(Suite *suite, const char *name, const TTest *const *tests, size_t n) {
         TCase *tcase = tcase_create(name);
 
-        tcase_add_checked_fixture(tcase, setup, teardown);
+        tcase_add_checked_fixture(tcase, http_setup, http_teardown);
         tcase_set_timeout(tcase, 60);
         for (size_t i = 0; i < n; i++)
                 tcase_add_test(tcase, tests[i]);

@@ -12,6 +12,7 @@
 #include <sys/eventfd.h>
 
 #include "base/http.h"
+#include "http_fixture.h"
 #include "http_server.h"
 #include "suite.h"
 
@@ -22,19 +23,6 @@
 
 static const struct server_script polite = { .answer = ANSWER, .end = SERVER_KEEP };
 static const struct server_script silent = { .end = SERVER_HANG };
-
-static struct waiter waiter;
-static struct http *http;
-
-static void setup(void) {
-        ck_assert_int_eq(waiter_init(&waiter), 0);
-        ck_assert_int_eq(http_new(&waiter, &http), 0);
-}
-
-static void teardown(void) {
-        http = http_free(http);
-        waiter_done(&waiter);
-}
 
 static struct http_request get(const char *url) {
         return (struct http_request) { .method = "GET", .url = url, .timeout = LONG };
@@ -293,33 +281,24 @@ START_TEST(unknown_name_in_a_request) {
 }
 END_TEST
 
-static TCase *add_case(Suite *suite, const char *name) {
-        TCase *tcase = tcase_create(name);
-
-        tcase_add_checked_fixture(tcase, setup, teardown);
-        tcase_set_timeout(tcase, 60);
-        suite_add_tcase(suite, tcase);
-        return tcase;
-}
-
 int main(void) {
         static const char *const cases[] = { "driving", "slices", "endless slices", "names", NULL };
         Suite *suite = suite_create("http driving");
         TCase *tcase;
 
-        tcase = add_case(suite, "driving");
+        tcase = suite_case(suite, "driving", http_setup, http_teardown);
         tcase_add_test(tcase, stop_in_a_request);
         tcase_add_test(tcase, reload_in_a_request);
         tcase_add_test(tcase, many_at_once);
         tcase_add_test(tcase, run_ends);
 
-        tcase = add_case(suite, "slices");
+        tcase = suite_case(suite, "slices", http_setup, http_teardown);
         tcase_add_loop_test(tcase, slices_in_a_silent_request, 0, 1);
 
-        tcase = add_case(suite, "endless slices");
+        tcase = suite_case(suite, "endless slices", http_setup, http_teardown);
         tcase_add_loop_test(tcase, slices_in_a_silent_request, 1, ELEMENTSOF(slices));
 
-        tcase = add_case(suite, "names");
+        tcase = suite_case(suite, "names", http_setup, http_teardown);
         tcase_add_test(tcase, names);
         tcase_add_test(tcase, name_of_ipv6);
         tcase_add_test(tcase, unknown_name_in_a_request);

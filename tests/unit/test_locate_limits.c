@@ -344,15 +344,6 @@ START_TEST(test_stop) {
 }
 END_TEST
 
-static TCase *add_case(Suite *suite, const char *name) {
-        TCase *tcase = tcase_create(name);
-
-        tcase_set_timeout(tcase, 60);
-        tcase_add_checked_fixture(tcase, setup, teardown);
-        suite_add_tcase(suite, tcase);
-        return tcase;
-}
-
 int main(void) {
         /* Each waits for the end of a search, and does next to nothing: so they are many. */
         static const char *const cases[] = {
@@ -361,7 +352,7 @@ int main(void) {
         Suite *suite = suite_create("locate limits");
         TCase *tcase;
 
-        tcase = add_case(suite, "slow");
+        tcase = suite_case(suite, "slow", setup, teardown);
         tcase_add_test(tcase, test_several);
         tcase_add_test(tcase, test_other_told);
         tcase_add_test(tcase, test_slow_lower);
@@ -369,24 +360,24 @@ int main(void) {
         tcase_add_test(tcase, test_slow_configured);
         tcase_add_test(tcase, test_ipv6_only);
 
-        tcase = add_case(suite, "squatters");
+        tcase = suite_case(suite, "squatters", setup, teardown);
         tcase_add_test(tcase, test_squatters);
 
-        tcase = add_case(suite, "silent");
+        tcase = suite_case(suite, "silent", setup, teardown);
         tcase_add_test(tcase, test_silent_configured);
         tcase_add_test(tcase, test_black_hole);
         tcase_add_loop_test(tcase, test_stop, 0, 2);
 
-        tcase = add_case(suite, "many");
+        tcase = suite_case(suite, "many", setup, teardown);
         tcase_add_test(tcase, test_thousand_silent);
 
-        tcase = add_case(suite, "one in many");
+        tcase = suite_case(suite, "one in many", setup, teardown);
         tcase_add_test(tcase, test_one_in_a_thousand);
 
-        tcase = add_case(suite, "few descriptors");
+        tcase = suite_case(suite, "few descriptors", setup, teardown);
         tcase_add_test(tcase, test_few_descriptors);
 
-        tcase = add_case(suite, "nothing");
+        tcase = suite_case(suite, "nothing", setup, teardown);
         tcase_add_test(tcase, test_nothing_with_few_descriptors);
 
         return suite_run_abreast(suite, cases);
