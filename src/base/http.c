@@ -18,9 +18,6 @@
 
 #include "base/http_transfer.h"
 
-/* The last, which is watched: neither searches nor fresh connections shall leave a pile behind. */
-#define CONNECTIONS_KEPT 1L
-
 static int multi_errno(CURLMcode code) {
         switch (code) {
         case CURLM_OK:
@@ -32,7 +29,7 @@ static int multi_errno(CURLMcode code) {
         }
 }
 
-int http_new(struct waiter *waiter, struct http **ret_http) {
+int http_new(struct waiter *waiter, unsigned connections_kept, struct http **ret_http) {
         _cleanup_(freep) struct http *http = NULL;
 
         http = malloc(sizeof(*http));
@@ -45,7 +42,7 @@ int http_new(struct waiter *waiter, struct http **ret_http) {
                 return -EIO;
         http->multi = curl_multi_init();
         if (!http->multi ||
-            curl_multi_setopt(http->multi, CURLMOPT_MAXCONNECTS, CONNECTIONS_KEPT) != CURLM_OK) {
+            curl_multi_setopt(http->multi, CURLMOPT_MAXCONNECTS, (long) connections_kept) != CURLM_OK) {
                 (void) curl_multi_cleanup(http->multi);
                 curl_global_cleanup();
                 return -ENOMEM;
@@ -86,7 +83,8 @@ int http_start(struct http *http, const struct http_request *request,
                 return r;
 
         http->requests++;
-        http->idle_socket = -1;
+        if (!request->receive)
+                http->idle_socket = -1;
         *ret_transfer = STEAL(transfer);
         return 0;
 }
@@ -114,7 +112,8 @@ static bool finish_transfers(struct http *http) {
                 (void) curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &transfer);
                 if (http_transfer_again(transfer, code))
                         continue;
-                http->idle_socket = kept_socket(transfer->easy);
+                if (!transfer->receive)
+                        http->idle_socket = kept_socket(transfer->easy);
                 http_transfer_finish(transfer, code);
                 any = true;
         }
@@ -129,42 +128,73 @@ static int milliseconds_until(usec_t deadline, usec_t now) {
         return (int) ((left + USEC_PER_MSEC - 1) / USEC_PER_MSEC);
 }
 
-/* Sleeps until any of it has something to do; 1 when it is extra_fd. */
+/*
+ * Sleeps until any of it has something to do; 1 when it is extra_fd. libcurl's own
+ * time-out stands still while the machine is suspended, the waiter's timer does not.
+ */
 static int sleep_on(struct http *http, int extra_fd, usec_t deadline) {
+        usec_t now = waiter_now(http->waiter);
         usec_t until = usec_min(deadline, waiter_slice_end(http->waiter));
-        struct curl_waitfd watched[3] = {};
-        struct pollfd fds[2];
-        unsigned n;
+        struct curl_waitfd watched[WAITER_POLLFDS_MAX + 1] = {};
+        struct pollfd fds[WAITER_POLLFDS_MAX];
+        unsigned n = 0;
         int r;
 
-        n = waiter_pollfds(http->waiter, fds);
-        for (unsigned i = 0; i < n; i++)
-                watched[i] = (struct curl_waitfd) { .fd = fds[i].fd, .events = CURL_WAIT_POLLIN };
+        r = waiter_pollfds(http->waiter, until, fds);
+        if (r < 0)
+                return r;
+        for (; n < (unsigned) r; n++)
+                watched[n] = (struct curl_waitfd) { .fd = fds[n].fd, .events = CURL_WAIT_POLLIN };
         if (extra_fd >= 0)
                 watched[n++] = (struct curl_waitfd) { .fd = extra_fd, .events = CURL_WAIT_POLLIN };
 
-        r = multi_errno(curl_multi_poll(http->multi, watched, n,
-                                        milliseconds_until(until, waiter_now(http->waiter)), NULL));
+        r = multi_errno(curl_multi_poll(http->multi, watched, n, milliseconds_until(until, now), NULL));
         if (r < 0)
                 return r;
         return extra_fd >= 0 && watched[n - 1].revents;
 }
 
+/* Lets libcurl do what it can without blocking: 1 when that has brought something new, 0, or negative errno. */
+static int turn(struct http *http) {
+        int running, r;
+
+        http->news = false;
+        r = waiter_progress(http->waiter);
+        if (r < 0)
+                return r;
+        r = multi_errno(curl_multi_perform(http->multi, &running));
+        if (r < 0)
+                return r;
+        return finish_transfers(http) || http->news;
+}
+
 int http_run(struct http *http, int extra_fd, usec_t deadline) {
         for (;;) {
-                int running, r;
+                int r;
 
-                r = waiter_progress(http->waiter);
-                if (r < 0)
-                        return r;
-                r = multi_errno(curl_multi_perform(http->multi, &running));
-                if (r < 0)
-                        return r;
-                if (finish_transfers(http) || waiter_now(http->waiter) >= deadline)
-                        return 0;
+                r = turn(http);
+                if (r != 0 || waiter_now(http->waiter) >= deadline)
+                        return r < 0 ? r : 0;
                 r = sleep_on(http, extra_fd, deadline);
                 if (r != 0)
                         return r < 0 ? r : 0;
+        }
+}
+
+int http_wait(struct http *http, usec_t deadline, unsigned mask) {
+        for (;;) {
+                int r;
+
+                r = turn(http);
+                if (r != 0)
+                        return r < 0 ? r : WAIT_CHANGE;
+                if (http->waiter->reload_pending && (mask & WAIT_RELOAD))
+                        return WAIT_RELOAD;
+                if (waiter_now(http->waiter) >= deadline)
+                        return 0;
+                r = sleep_on(http, mask & WAIT_CONNECTION ? http->idle_socket : -1, deadline);
+                if (r != 0)
+                        return r < 0 ? r : WAIT_CONNECTION;
         }
 }
 

@@ -8,7 +8,9 @@
  * -ECANCELED as soon as a stop is asked for, whatever the transfer does.
  *
  * A request has a time limit for all of it, name resolution included; an answer
- * has a limit for its body and for its headers. Redirects are not followed,
+ * has a limit for its body and for its headers. A stream, whose body comes piece
+ * by piece for as long as it likes, has neither: who opens it watches it. It has a
+ * connection of its own, which ends with it. Redirects are not followed,
  * proxies of the environment not used, nothing but http, https and Unix sockets
  * spoken. What came is told apart here, in one place, into enum http_result;
  * what that means for an operation is decided in source/verdict.h.
@@ -35,13 +37,20 @@ enum http_result {
         HTTP_LOCAL,             /* no memory, no descriptor: error has the system's word */
 };
 
+/* A piece of a stream's body, as it comes; false ends the transfer. Called from within http_run() and its like. */
+typedef bool (*http_receiver)(const char *data, size_t size, void *user);
+
 struct http_request {
         const char *method;             /* "GET", or "POST" with a body */
         const char *url;                /* with a literal address wherever one is known */
         const char *unix_socket;        /* path, or NULL */
         const char *body;               /* JSON to send, or NULL */
         const char *header;             /* name of the one answer header to be kept, or NULL */
-        usec_t timeout;                 /* for all of the request, > 0 */
+        const char *token;              /* bearer token (RFC 6750), or NULL */
+        const char *ca_file;            /* the only certificates that are trusted; NULL: the system's */
+        usec_t timeout;                 /* for all of the request, > 0; of a stream, for connecting only */
+        http_receiver receive;          /* a stream: takes the body of a 200, in place of the response; else NULL */
+        void *user;                     /* of receive */
         size_t body_max;                /* 0: HTTP_BODY_MAX */
         bool fresh;                     /* not on a kept one: if that dies, libcurl sends again */
         bool once;                      /* on a connection of its own, so as to be sent once */
@@ -65,8 +74,12 @@ void http_response_done(struct http_response *response);
 struct http;
 struct http_transfer;
 
-/* The waiter is borrowed. 0, -ENOMEM, or -EIO when libcurl cannot start. */
-int http_new(struct waiter *waiter, struct http **ret_http);
+/*
+ * The waiter is borrowed. Of the connections that are open at once, as many as
+ * said stay open afterwards, to be used again. 0, -ENOMEM, or -EIO when libcurl
+ * cannot start.
+ */
+int http_new(struct waiter *waiter, unsigned connections_kept, struct http **ret_http);
 struct http *http_free(struct http *http);
 
 /* How many requests were started: for the counters. */
@@ -89,20 +102,33 @@ int http_start(struct http *http, const struct http_request *request,
                struct http_transfer **ret_transfer);
 
 /*
- * Drives all transfers until one more has finished, extra_fd (-1: none) is
- * readable, or the deadline has passed. 0 or -ECANCELED, or a negative errno.
+ * Drives all transfers until one more has finished or has something new of a
+ * stream, extra_fd (-1: none) is readable, or the deadline has passed. 0 or
+ * -ECANCELED, or a negative errno.
  */
 int http_run(struct http *http, int extra_fd, usec_t deadline);
 
+/*
+ * The same for who has nothing else to do, as waiter_until(), and the deadline
+ * holds through a suspend. WAIT_CHANGE for the transfers; WAIT_RELOAD, and
+ * WAIT_CONNECTION for the idle socket, where the mask asks for them; 0 at the
+ * deadline; -ECANCELED, or another negative errno.
+ */
+int http_wait(struct http *http, usec_t deadline, unsigned mask);
+
 /* NULL while the transfer is under way; then its response, valid until http_transfer_free(). */
 const struct http_response *http_finished(const struct http_transfer *transfer);
+
+/* The status of an answer whose headers are whole, also while its body comes; else 0. */
+int http_status(const struct http_transfer *transfer);
 
 /* Aborts it where it is still under way. */
 struct http_transfer *http_transfer_free(struct http_transfer *transfer);
 
 /*
  * The socket of the connection that the last finished request left open, for
- * watching only; -1 when there is none. Valid until the next request starts.
+ * watching only; -1 when there is none. Valid until the next request, other than
+ * a stream, starts.
  */
 int http_idle_socket(const struct http *http);
 

@@ -120,6 +120,10 @@ static size_t block_ends(struct http_transfer *transfer, size_t length) {
         transfer->in_block = false;
         (void) curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
         transfer->headers_complete = status >= 200;
+        if (transfer->headers_complete) {
+                transfer->response.status = (int) status;
+                transfer->http->news |= transfer->receive != NULL;
+        }
         return length;
 }
 

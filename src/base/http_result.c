@@ -209,6 +209,9 @@ static bool say_aborted(struct http_transfer *transfer) {
         case ABORT_SELF:
                 say_errno(response, HTTP_REFUSED, ECONNREFUSED);
                 break;
+        case ABORT_RECEIVER:
+                say(response, HTTP_CUT, "Ended by us");
+                break;
         }
         return true;
 }
@@ -232,7 +235,6 @@ static bool is_tls_failure(CURLcode code) {
         case CURLE_SSL_CONNECT_ERROR:
         case CURLE_SSL_CERTPROBLEM:
         case CURLE_SSL_CIPHER:
-        case CURLE_SSL_CACERT_BADFILE:
         case CURLE_SSL_ISSUER_ERROR:
         case CURLE_SSL_INVALIDCERTSTATUS:
         case CURLE_SSL_ENGINE_NOTFOUND:
@@ -283,6 +285,9 @@ static void judge_code(struct http_transfer *transfer, CURLcode code) {
         case CURLE_UNSUPPORTED_PROTOCOL:
         case CURLE_URL_MALFORMAT:
                 say_not_spoken(response);
+                break;
+        case CURLE_SSL_CACERT_BADFILE:
+                say(response, HTTP_TLS, "TLS: no certificates in the CA file");
                 break;
         case CURLE_WEIRD_SERVER_REPLY:
         case CURLE_BAD_CONTENT_ENCODING:

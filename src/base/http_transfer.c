@@ -16,11 +16,15 @@
 #include <sys/socket.h>
 
 #include "base/http_transfer.h"
+#include "base/text.h"
 
 #define BODY_ALLOCATED_MIN ((size_t) 4096)
 /* One read of the socket, where a body may be large; libcurl's 16 KiB do for all else, a search's many above all. */
 #define LARGE_BODY ((size_t) 1 << 20)
 #define LARGE_BUFFER (64L << 10)
+/* Seconds: with the kernel's nine probes a dead end is known after two minutes, where TCP alone never would. */
+#define KEEPALIVE_IDLE 30L
+#define KEEPALIVE_INTERVAL 10L
 
 static int body_reserve(struct http_transfer *transfer, size_t more) {
         struct http_response *response = &transfer->response;
@@ -54,6 +58,13 @@ static size_t body_received(char *data, size_t size, size_t n, void *user) {
         struct http_response *response = &transfer->response;
         size_t length = size * n;
 
+        if (transfer->receive && response->status == 200) {
+                transfer->http->news = true;
+                if (transfer->receive(data, length, transfer->user))
+                        return length;
+                transfer->aborted = ABORT_RECEIVER;
+                return 0;
+        }
         if (length > transfer->body_max - response->size) {
                 transfer->aborted = ABORT_BODY;
                 return 0;
@@ -125,12 +136,29 @@ static int add_header(struct http_transfer *transfer, const char *line) {
         return 0;
 }
 
+static int add_token(struct http_transfer *transfer, const char *token) {
+        _cleanup_text_ struct text line = TEXT_INIT;
+        int r;
+
+        text_add(&line, "Authorization: Bearer ");
+        text_add(&line, token);
+        r = text_error(&line);
+        if (r == 0)
+                r = add_header(transfer, line.data);
+        return r;
+}
+
 static int set_headers(struct http_transfer *transfer, const struct http_request *request) {
         int r;
 
         r = add_header(transfer, "Accept: application/json");
         if (r < 0)
                 return r;
+        if (request->token) {
+                r = add_token(transfer, request->token);
+                if (r < 0)
+                        return r;
+        }
         if (request->body) {
                 r = add_header(transfer, "Content-Type: application/json");
                 if (r < 0)
@@ -164,13 +192,43 @@ static int set_request(struct http_transfer *transfer, const struct http_request
         return bad ? -ENOMEM : set_headers(transfer, request);
 }
 
+/*
+ * Whose certificate is taken. Without the folder set to none, libcurl would trust
+ * the system's as well; and it would keep what it once read of the file for a day,
+ * over which a cluster may have changed its authority.
+ */
+static int set_trust(struct http_transfer *transfer, const char *ca_file) {
+        CURL *easy = transfer->easy;
+        int bad = 0;
+
+        bad |= curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
+        bad |= curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
+        if (ca_file) {
+                bad |= curl_easy_setopt(easy, CURLOPT_CAINFO, ca_file);
+                bad |= curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
+                bad |= curl_easy_setopt(easy, CURLOPT_CA_CACHE_TIMEOUT, 0L);
+        }
+        return bad ? -ENOMEM : 0;
+}
+
+/* A stream may be silent for minutes; what is between us and a server that is gone must not let that pass for silence. */
+static int set_stream(struct http_transfer *transfer) {
+        CURL *easy = transfer->easy;
+        int bad = 0;
+
+        bad |= curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
+        bad |= curl_easy_setopt(easy, CURLOPT_TCP_KEEPIDLE, KEEPALIVE_IDLE);
+        bad |= curl_easy_setopt(easy, CURLOPT_TCP_KEEPINTVL, KEEPALIVE_INTERVAL);
+        return bad ? -ENOMEM : 0;
+}
+
 /* What an answer may be, and how long all of it may take. */
 static int set_limits(struct http_transfer *transfer) {
         CURL *easy = transfer->easy;
         long milliseconds = (long) ((transfer->timeout + USEC_PER_MSEC - 1) / USEC_PER_MSEC);
         int bad = 0;
 
-        bad |= curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, milliseconds);
+        bad |= curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, transfer->receive ? 0L : milliseconds);
         /* The same, or libcurl's own 300 s would end the connecting of a longer request. */
         bad |= curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, milliseconds);
         bad |= curl_easy_setopt(easy, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t) transfer->body_max);
@@ -212,12 +270,13 @@ static int set_callbacks(struct http_transfer *transfer) {
  * had kept dies without an answer. A fresh connection is the only way out of it.
  */
 static int set_connection(struct http_transfer *transfer, const struct http_request *request) {
-        bool fresh = request->fresh || request->once || transfer->connected_fd >= 0;
+        bool once = request->once || request->receive;
+        bool fresh = request->fresh || once || transfer->connected_fd >= 0;
         CURL *easy = transfer->easy;
         int bad = 0;
 
         bad |= curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, (long) fresh);
-        bad |= curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, (long) request->once);
+        bad |= curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, (long) once);
         return bad ? -ENOMEM : 0;
 }
 
@@ -235,6 +294,8 @@ int http_transfer_new(struct http *http, const struct http_request *request,
                 .timeout = request->timeout,
                 .body_max = request->body_max > 0 ? request->body_max : HTTP_BODY_MAX,
                 .unix_socket = request->unix_socket,
+                .receive = request->receive,
+                .user = request->user,
                 .connected_fd = STEAL_FD(connected_fd),
                 .response.retry_after = USEC_INFINITY,
         };
@@ -249,6 +310,12 @@ int http_transfer_new(struct http *http, const struct http_request *request,
         }
 
         r = set_request(transfer, request);
+        if (r < 0)
+                return r;
+        r = set_trust(transfer, request->ca_file);
+        if (r < 0)
+                return r;
+        r = transfer->receive ? set_stream(transfer) : 0;
         if (r < 0)
                 return r;
         r = set_limits(transfer);
@@ -308,6 +375,10 @@ void http_transfer_finish(struct http_transfer *transfer, CURLcode code) {
 
 const struct http_response *http_finished(const struct http_transfer *transfer) {
         return transfer->finished ? &transfer->response : NULL;
+}
+
+int http_status(const struct http_transfer *transfer) {
+        return transfer->response.status;
 }
 
 struct http_transfer *http_transfer_free(struct http_transfer *transfer) {

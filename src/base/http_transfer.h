@@ -21,6 +21,7 @@ struct http {
         CURLM *multi;
         uint64_t requests;
         int idle_socket;                /* libcurl's; -1: none */
+        bool news;                      /* a stream has headers or a piece of its body */
 };
 
 /* Why one of our callbacks ended a transfer: libcurl itself only knows that one did. */
@@ -31,6 +32,7 @@ enum http_abort {
         ABORT_INTERIM,                  /* 1xx without end, or a 101 that nobody asked for */
         ABORT_MEMORY,
         ABORT_SELF,                     /* the connection leads to its own socket */
+        ABORT_RECEIVER,                 /* who reads the stream wants no more of it */
 };
 
 struct http_transfer {
@@ -43,6 +45,8 @@ struct http_transfer {
         size_t body_max;
         char *header;                   /* name of the answer's header to keep, or NULL */
         bool unix_socket;
+        http_receiver receive;          /* NULL: no stream */
+        void *user;
         int connected_fd;               /* until libcurl takes it; -1 */
         bool socket_given;              /* the last socket that libcurl got was connected_fd */
         int socket_errno;               /* of socket(2) */

@@ -40,7 +40,7 @@ static usec_t real_realtime(struct waiter *waiter _unused_) {
 }
 
 static int arm_timer(int timer_fd, usec_t deadline) {
-        /* The deadline is known to lie ahead, so it_value is never 0, which would disarm. */
+        /* A deadline is never 0, which would disarm. */
         struct itimerspec spec = {
                 .it_value = {
                         .tv_sec = deadline / USEC_PER_SEC,
@@ -236,13 +236,20 @@ usec_t waiter_slice_end(const struct waiter *waiter) {
         return usec_add(waiter->last_progress, waiter->slice);
 }
 
-size_t waiter_pollfds(const struct waiter *waiter, struct pollfd fds[static 2]) {
-        size_t n = 0;
+int waiter_pollfds(struct waiter *waiter, usec_t deadline, struct pollfd fds[static WAITER_POLLFDS_MAX]) {
+        int n = 0, r;
 
         if (waiter->stop_fd >= 0)
                 fds[n++] = (struct pollfd) { .fd = waiter->stop_fd, .events = POLLIN };
         if (waiter->reload_fd >= 0)
                 fds[n++] = (struct pollfd) { .fd = waiter->reload_fd, .events = POLLIN };
+        if (waiter->timer_fd >= 0 && deadline != USEC_INFINITY) {
+                /* One in the past is due at once, and only 0 would be none. */
+                r = arm_timer(waiter->timer_fd, usec_max(deadline, 1));
+                if (r < 0)
+                        return r;
+                fds[n++] = (struct pollfd) { .fd = waiter->timer_fd, .events = POLLIN };
+        }
         return n;
 }
 

@@ -29,7 +29,10 @@ enum wait_event {
         WAIT_RELOAD = 1 << 1,           /* stays up until waiter_take_reload() */
         WAIT_FILE = 1 << 2,             /* the watched file descriptor is readable */
         WAIT_CONNECTION = 1 << 3,       /* the watched connection ended or spoke unasked */
+        WAIT_CHANGE = 1 << 4,           /* no event of the waiter's own: what is driven meanwhile has something new */
 };
+
+#define WAITER_POLLFDS_MAX 3
 
 struct waiter;
 
@@ -94,8 +97,12 @@ int waiter_progress(struct waiter *waiter);
 /* When waiter_progress() wants to be called again at the latest. */
 usec_t waiter_slice_end(const struct waiter *waiter);
 
-/* The descriptors that a foreign poll loop has to include; returns how many (at most 2). */
-size_t waiter_pollfds(const struct waiter *waiter, struct pollfd fds[static 2]);
+/*
+ * The descriptors that a foreign poll loop has to include, so as to be woken by a
+ * stop, a reload, and at the deadline (USEC_INFINITY: none) also where a suspend
+ * comes in between. How many they are, or negative errno.
+ */
+int waiter_pollfds(struct waiter *waiter, usec_t deadline, struct pollfd fds[static WAITER_POLLFDS_MAX]);
 
 /* Whether a reload was asked for since the last call. */
 bool waiter_take_reload(struct waiter *waiter);

@@ -42,7 +42,7 @@ static int measure(const char *title, char *host, uint16_t first, uint16_t last)
         char error[ERROR_MAX];
         bool scanned;
 
-        if (waiter_init(&waiter) < 0 || http_new(&waiter, &http) < 0 ||
+        if (waiter_init(&waiter) < 0 || http_new(&waiter, 1, &http) < 0 ||
             locate_new(&settings, NULL, http, &waiter, &locate) < 0)
                 return EXIT_FAILURE;
 

@@ -9,7 +9,7 @@ struct http *http;
 
 void http_setup(void) {
         ck_assert_int_eq(waiter_init(&waiter), 0);
-        ck_assert_int_eq(http_new(&waiter, &http), 0);
+        ck_assert_int_eq(http_new(&waiter, 1, &http), 0);
 }
 
 void http_teardown(void) {

@@ -14,7 +14,7 @@ usec_t elapsed;
 
 void setup(void) {
         ck_assert_int_eq(waiter_init(&waiter), 0);
-        ck_assert_int_eq(http_new(&waiter, &http), 0);
+        ck_assert_int_eq(http_new(&waiter, 1, &http), 0);
         settings = (struct settings) {
                 .toolhive_host = (char *) own_address(),
                 .start_port_scan = 50000,

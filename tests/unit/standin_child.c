@@ -65,7 +65,7 @@ void standin_start(struct standin *standin, const char *option, const char *valu
         snprintf(path, sizeof path, "%s/tests/standin.py", root);
         *standin = (struct standin) {};
         ck_assert_int_eq(waiter_init(&standin->waiter), 0);
-        ck_assert_int_eq(http_new(&standin->waiter, &standin->http), 0);
+        ck_assert_int_eq(http_new(&standin->waiter, 1, &standin->http), 0);
         ck_assert_int_eq(pipe2(fds, O_CLOEXEC), 0);
 
         standin->pid = fork();

@@ -17,7 +17,7 @@ static struct http *http;
 
 static void setup(void) {
         ck_assert_int_eq(waiter_init(&waiter), 0);
-        ck_assert_int_eq(http_new(&waiter, &http), 0);
+        ck_assert_int_eq(http_new(&waiter, 1, &http), 0);
 }
 
 static void teardown(void) {

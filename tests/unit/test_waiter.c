@@ -342,14 +342,23 @@ START_TEST(real_interrupted) {
 END_TEST
 
 START_TEST(real_pollfds) {
-        struct pollfd fds[2];
+        struct pollfd fds[WAITER_POLLFDS_MAX];
 
-        ck_assert_uint_eq(waiter_pollfds(&real, fds), 2);
+        ck_assert_int_eq(waiter_pollfds(&real, USEC_INFINITY, fds), 2);
         ck_assert_int_eq(poll(fds, 2, 0), 0);
+
+        /* A deadline, and one that has passed; the one after it is not due because of them. */
+        ck_assert_int_eq(waiter_pollfds(&real, waiter_now(&real) + 20 * USEC_PER_MSEC, fds), 3);
+        ck_assert_int_eq(poll(fds, 3, 60000), 1);
+        ck_assert_int_eq(waiter_pollfds(&real, 0, fds), 3);
+        ck_assert_int_eq(poll(fds, 3, 60000), 1);
+        ck_assert_int_eq(waiter_pollfds(&real, waiter_now(&real) + LONG, fds), 3);
+        ck_assert_int_eq(poll(fds, 3, 0), 0);
+
         waiter_reload(&real);
-        ck_assert_int_eq(poll(fds, 2, 0), 1);
+        ck_assert_int_eq(poll(fds, 3, 0), 1);
         waiter_stop(&real);
-        ck_assert_int_eq(poll(fds, 2, 0), 2);
+        ck_assert_int_eq(poll(fds, 3, 0), 2);
 }
 END_TEST
 
