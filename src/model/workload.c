@@ -4,8 +4,9 @@
  * The list of workloads: filling it, finding in it, and telling two polls apart.
  *
  * A workload is one block of memory, the struct with its strings behind it, so
- * that 10,000 of them are 10,000 allocations and not 70,000. A list owns its
- * workloads. It is filled, sorted once, and from then on read by everybody who
+ * that 10,000 of them are 10,000 allocations and not 70,000. Lists own their
+ * workloads, several of them the same one where each is made of the last by a
+ * change or two, so that 10,000 are not copied for it. A list is filled, sorted once, and from then on read by everybody who
  * needs order: find by halving, diff by walking two lists side by side.
  *
  * A list is handed from the parser to the worker, which keeps it; nobody else
@@ -18,6 +19,22 @@
 #include <string.h>
 
 #define ITEMS_MIN ((size_t) 16)
+
+static bool contains(char *const *list, const char *string) {
+        for (; *list; list++)
+                if (strcmp(*list, string) == 0)
+                        return true;
+
+        return false;
+}
+
+bool workload_filter_keeps_name(const struct workload_filter *filter, const char *name) {
+        return !filter || !filter->skipped_workloads || !contains(filter->skipped_workloads, name);
+}
+
+bool workload_filter_keeps_group(const struct workload_filter *filter, const char *group) {
+        return !filter || !filter->allowed_groups || contains(filter->allowed_groups, group);
+}
 
 static size_t size_of(const char *string) {
         return string ? strlen(string) + 1 : 0;
@@ -52,7 +69,13 @@ struct workload *workload_new(const struct workload *fields) {
                 .group = place(&end, fields->group),
                 .package = place(&end, fields->package),
                 .remote = fields->remote,
+                .references = 1,
         };
+        return workload;
+}
+
+struct workload *workload_ref(struct workload *workload) {
+        workload->references++;
         return workload;
 }
 
@@ -73,7 +96,8 @@ void workload_format_json(struct text *text, const struct workload *workload) {
 }
 
 struct workload *workload_free(struct workload *workload) {
-        free(workload);
+        if (workload && --workload->references == 0)
+                free(workload);
         return NULL;
 }
 
@@ -95,6 +119,8 @@ static int compare_strings(const char *a, const char *b) {
 }
 
 int workload_compare(const struct workload *a, const struct workload *b) {
+        if (a == b)
+                return 0;
         return compare_strings(a->namespace, b->namespace) ?: strcmp(a->name, b->name);
 }
 
@@ -102,6 +128,8 @@ int workload_compare(const struct workload *a, const struct workload *b) {
 static int compare_whole(const struct workload *a, const struct workload *b) {
         int r = workload_compare(a, b);
 
+        if (a == b)
+                return 0;
         r = r ?: compare_strings(a->status, b->status);
         r = r ?: compare_strings(a->url, b->url);
         r = r ?: compare_strings(a->transport, b->transport);
@@ -109,6 +137,10 @@ static int compare_whole(const struct workload *a, const struct workload *b) {
         r = r ?: compare_strings(a->package, b->package);
 
         return r ?: (int) a->remote - (int) b->remote;
+}
+
+bool workload_equal(const struct workload *a, const struct workload *b) {
+        return compare_whole(a, b) == 0;
 }
 
 static int compare_items(const void *a, const void *b) {
@@ -156,12 +188,63 @@ int workload_list_add(struct workload_list *list, struct workload *workload) {
 }
 
 /*
+ * Those that are kept are the first by name and problem, so that two polls name
+ * the same ones, in whatever order the entries were sent.
+ */
+int workload_list_add_bad(struct workload_list *list, const char *name, size_t index, const char *problem) {
+        size_t n = list->n_bad < BAD_ENTRIES_NAMED ? list->n_bad : BAD_ENTRIES_NAMED, i = n;
+        struct bad_entry *bad = list->bad;
+        char number[32];
+
+        (void) snprintf(number, sizeof(number), "#%zu", index);
+        name = name ?: number;
+        while (i > 0 && (strcmp(name, bad[i - 1].name) ?: strcmp(problem, bad[i - 1].problem)) < 0)
+                i--;
+
+        if (i < BAD_ENTRIES_NAMED) {
+                char *copy = strdup(name);
+
+                if (!copy)
+                        return -ENOMEM;
+                if (n == BAD_ENTRIES_NAMED)
+                        free(bad[--n].name);
+                memmove(bad + i + 1, bad + i, (n - i) * sizeof(*bad));
+                bad[i] = (struct bad_entry) { .name = copy, .problem = problem };
+        }
+
+        list->n_bad++;
+        return 0;
+}
+
+/*
  * By all fields and not by the key alone, so that of several entries with one
  * name the same one comes first in every poll, in whatever order they were sent.
  */
 void workload_list_sort(struct workload_list *list) {
         if (list->n_items > 1)
                 qsort(list->items, list->n_items, sizeof(*list->items), compare_items);
+}
+
+int workload_list_settle(struct workload_list *list) {
+        size_t n = list->n_items, kept = 0;
+        int r = 0;
+
+        workload_list_sort(list);
+        for (size_t i = 0; i < n; i++) {
+                struct workload *workload = list->items[i];
+
+                if (r < 0 || kept == 0 || workload_compare(list->items[kept - 1], workload) != 0) {
+                        list->items[kept++] = workload;
+                        continue;
+                }
+
+                r = workload_list_add_bad(list, workload->name, i, "the same name twice");
+                list->running -= workload_is_running(workload);
+                workload_free(workload);
+        }
+
+        list->n_items = kept;
+        return r;
 }
 
 const struct workload *workload_list_find(const struct workload_list *list, const char *namespace,

@@ -13,7 +13,7 @@
 #define WORKLOAD_NAME_MAX 253
 #define BAD_ENTRIES_NAMED 10
 
-/* One allocation each; the strings follow the struct. */
+/* One allocation each; the strings follow the struct. Never changed once made: lists share it by reference. */
 struct workload {
         const char *name;
         const char *namespace;          /* NULL outside of Kubernetes */
@@ -23,6 +23,7 @@ struct workload {
         const char *group;
         const char *package;
         bool remote;
+        unsigned references;            /* counted by one thread only */
 };
 
 /* An entry of a list that could not be taken; it costs the others nothing. */
@@ -46,7 +47,11 @@ struct workload_filter {
         char **skipped_workloads;       /* NULL-terminated; NULL: none */
 };
 
+bool workload_filter_keeps_name(const struct workload_filter *filter, const char *name);
+bool workload_filter_keeps_group(const struct workload_filter *filter, const char *group);
+
 struct workload *workload_new(const struct workload *fields);  /* copies the strings; NULL: no memory */
+struct workload *workload_ref(struct workload *workload);       /* one more owner, who ends with workload_free() */
 struct workload *workload_free(struct workload *workload);
 bool workload_is_running(const struct workload *workload);
 /* Short and harmless to show, and no "." or "..", which in the path of a request is not a name. */
@@ -55,6 +60,8 @@ bool workload_name_is_valid(const char *name);
 void workload_format_json(struct text *text, const struct workload *workload);
 /* By namespace, then name, as in the list. */
 int workload_compare(const struct workload *a, const struct workload *b);
+/* Whether a reader would see no difference. */
+bool workload_equal(const struct workload *a, const struct workload *b);
 
 /*
  * Parses ToolHive's {"workloads": […]} or {"workloads": null}. 0; JSON_BAD and a
@@ -65,9 +72,16 @@ int workload_list_parse(const char *body, size_t size, const struct workload_fil
                         struct workload_list **ret_list, const char **ret_problem);
 /* An empty list to be filled by hand: by the state file, by Kubernetes, by tests. */
 struct workload_list *workload_list_new(void);
-/* Takes over the workload, also when it fails. 0 or -ENOMEM. Then workload_list_sort(), once. */
+/* Takes over the workload, also when it fails. 0 or -ENOMEM. Then workload_list_sort() or _settle(), once. */
 int workload_list_add(struct workload_list *list, struct workload *workload);
+/*
+ * Remembers an entry that was not taken. name is copied, NULL where the entry has
+ * none that can be shown: then it is told by its index. 0 or -ENOMEM.
+ */
+int workload_list_add_bad(struct workload_list *list, const char *name, size_t index, const char *problem);
 void workload_list_sort(struct workload_list *list);
+/* Sorts, and of several workloads with one key leaves the first in; the others are bad. 0 or -ENOMEM. */
+int workload_list_settle(struct workload_list *list);
 struct workload_list *workload_list_free(struct workload_list *list);
 /* NULL when there is none. The list must be sorted. */
 const struct workload *workload_list_find(const struct workload_list *list, const char *namespace,

@@ -31,14 +31,6 @@ enum take_code {
         TAKE_SKIPPED,                   /* by name or group */
 };
 
-static bool contains(char *const *list, const char *string) {
-        for (; *list; list++)
-                if (strcmp(*list, string) == 0)
-                        return true;
-
-        return false;
-}
-
 /* A string that may be there, and where it goes: NULL when absent, null or empty. */
 struct string_field {
         const char *key;
@@ -125,48 +117,17 @@ static int take_entry(struct json_slice entry, const struct workload_filter *fil
                 return bad(name.problem, ret_problem);
 
         /* Before the rest is looked at: what is left out on request is not complained of. */
-        if (filter && filter->skipped_workloads && contains(filter->skipped_workloads, fields.name))
+        if (!workload_filter_keeps_name(filter, fields.name))
                 return TAKE_SKIPPED;
 
         r = take_fields(object, &fields, ret_problem);
         if (r != 0)
                 return r;
-        if (filter && filter->allowed_groups && !contains(filter->allowed_groups, fields.group))
+        if (!workload_filter_keeps_group(filter, fields.group))
                 return TAKE_SKIPPED;
 
         *ret_workload = workload_new(&fields);
         return *ret_workload ? 0 : -ENOMEM;
-}
-
-/*
- * Remembers an entry that was not taken; name is NULL where it has none that can
- * be shown. Those that are kept are the first by name and problem, so that two
- * polls name the same ones, in whatever order the entries were sent.
- */
-static int add_bad(struct workload_list *list, const char *name, size_t index,
-                   const char *problem) {
-        size_t n = list->n_bad < BAD_ENTRIES_NAMED ? list->n_bad : BAD_ENTRIES_NAMED, i = n;
-        struct bad_entry *bad = list->bad;
-        char number[32];
-
-        (void) snprintf(number, sizeof(number), "#%zu", index);
-        name = name ?: number;
-        while (i > 0 && (strcmp(name, bad[i - 1].name) ?: strcmp(problem, bad[i - 1].problem)) < 0)
-                i--;
-
-        if (i < BAD_ENTRIES_NAMED) {
-                char *copy = strdup(name);
-
-                if (!copy)
-                        return -ENOMEM;
-                if (n == BAD_ENTRIES_NAMED)
-                        free(bad[--n].name);
-                memmove(bad + i + 1, bad + i, (n - i) * sizeof(*bad));
-                bad[i] = (struct bad_entry) { .name = copy, .problem = problem };
-        }
-
-        list->n_bad++;
-        return 0;
 }
 
 /* The name of an entry of which no more is known than that it is JSON. */
@@ -188,34 +149,12 @@ static int add_entry(struct workload_list *list, struct json_slice entry, size_t
         if (r == 0)
                 return workload_list_add(list, workload);
         if (r == TAKE_BAD)
-                return add_bad(list, name_of(entry, name) ? name : NULL, index, problem);
+                return workload_list_add_bad(list, name_of(entry, name) ? name : NULL, index, problem);
         if (r == TAKE_SKIPPED) {
                 list->skipped++;
                 return 0;
         }
 
-        return r;
-}
-
-/* Of several workloads with one name only the first of the sorted list stays. */
-static int drop_twins(struct workload_list *list) {
-        size_t n = list->n_items, kept = 0;
-        int r = 0;
-
-        for (size_t i = 0; i < n; i++) {
-                struct workload *workload = list->items[i];
-
-                if (r < 0 || kept == 0 || workload_compare(list->items[kept - 1], workload) != 0) {
-                        list->items[kept++] = workload;
-                        continue;
-                }
-
-                r = add_bad(list, workload->name, i, "the same name twice");
-                list->running -= workload_is_running(workload);
-                workload_free(workload);
-        }
-
-        list->n_items = kept;
         return r;
 }
 
@@ -277,8 +216,7 @@ int workload_list_parse(const char *body, size_t size, const struct workload_fil
                         return r;
         }
 
-        workload_list_sort(list);
-        r = drop_twins(list);
+        r = workload_list_settle(list);
         if (r < 0)
                 return r;
 
