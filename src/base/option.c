@@ -162,10 +162,6 @@ static int check_together(struct reader *reader) {
         const bool *bad = reader->bad;
         int r;
 
-        if (settings->runtime_mode == RUNTIME_K8S)
-                text_add(add_problem(reader, OPTION_RUNTIME_MODE),
-                         "docker; Kubernetes mode is not built yet in this version\n");
-
         if (!bad[OPTION_START_PORT_SCAN] && !bad[OPTION_END_PORT_SCAN] &&
             settings->end_port_scan < settings->start_port_scan)
                 add_disorder(reader, OPTION_START_PORT_SCAN, OPTION_END_PORT_SCAN);

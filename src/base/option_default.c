@@ -12,6 +12,8 @@
 #include "base/file.h"
 #include "base/option_table.h"
 
+/* Where a pod finds what its service account is known by. */
+#define SERVICE_ACCOUNT "/var/run/secrets/kubernetes.io/serviceaccount"
 /* What kubectl proxy listens on. */
 #define K8S_PROXY_URL "http://127.0.0.1:8001"
 
@@ -81,6 +83,15 @@ static int default_k8s_url(char **environment, char **ret_url) {
         return 0;
 }
 
+/* Outside of a pod there is no service account; a file that was named has to be there, sooner or later. */
+static int default_account_file(const struct configuration *configuration, enum option_index row,
+                                const char *file, char **path) {
+        if (configuration->origins[row] != ORIGIN_DEFAULT || access(file, F_OK) < 0)
+                return 0;
+        *path = strdup(file);
+        return *path ? 0 : -ENOMEM;
+}
+
 int option_compute_defaults(struct configuration *configuration, char **environment) {
         struct settings *settings = &configuration->settings;
         int r;
@@ -100,7 +111,11 @@ int option_compute_defaults(struct configuration *configuration, char **environm
         if (configuration->origins[OPTION_K8S_ALL_NAMESPACES] == ORIGIN_DEFAULT)
                 settings->k8s_all_namespaces = !settings->k8s_namespace;
 
-        return 0;
+        r = default_account_file(configuration, OPTION_K8S_TOKEN_FILE, SERVICE_ACCOUNT "/token",
+                                 &settings->k8s_token_file);
+        return r < 0 ? r
+                     : default_account_file(configuration, OPTION_K8S_CA_FILE, SERVICE_ACCOUNT "/ca.crt",
+                                            &settings->k8s_ca_file);
 }
 
 int option_pod_namespace(const struct settings *settings, char **ret_namespace) {

@@ -143,7 +143,8 @@ void configuration_describe(const struct configuration *configuration, struct te
                           option_origin_name(configuration->origins[i]));
         }
 
-        text_add(text, "\nWhen ToolHive stays away, the service gives up after ");
+        text_addf(text, "\nWhen %s stays away, the service gives up after ",
+                  settings->runtime_mode == RUNTIME_K8S ? "the Kubernetes API" : "ToolHive");
         text_add_duration(text, settings_retry_window(settings));
         text_add(text, " of waiting, plus the time that the attempts take");
         text_add(text, settings->backoff_jitter > 0 ? "; jitter makes the waits shorter\n" : "\n");

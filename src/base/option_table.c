@@ -14,8 +14,6 @@
 #define PORT_MIN 1024
 #define PORT_MAX 65535
 
-#define SERVICE_ACCOUNT "/var/run/secrets/kubernetes.io/serviceaccount"
-
 static_assert((int) OPTION_INDEX_END == (int) OPTION_COUNT, "each option has its row");
 
 static const char *const runtime_mode_names[] = {
@@ -49,7 +47,8 @@ const struct option_row option_rows[OPTION_COUNT] = {
                 .option = "runtime-mode", .variable = "RUNTIME_MODE",
                 .type = &option_type_keyword, .offset = FIELD(runtime_mode),
                 .keywords = runtime_mode_names, .default_value = "docker",
-                .help = "Where ToolHive runs its servers. This version has no k8s yet.",
+                .help = "Where ToolHive runs its servers: docker is ToolHive's own API, whatever engine it "
+                        "drives; k8s is the API server of Kubernetes.",
         },
         [OPTION_TOOLHIVE_HOST] = {
                 .heading = "Where ToolHive listens",
@@ -182,16 +181,16 @@ const struct option_row option_rows[OPTION_COUNT] = {
         [OPTION_K8S_TOKEN_FILE] = {
                 .option = "k8s-token-file", .variable = "K8S_TOKEN_FILE",
                 .type = &option_type_path, .offset = FIELD(k8s_token_file),
-                .none = true, .default_value = SERVICE_ACCOUNT "/token",
-                .default_help = "the service account's",
+                .none = true,
+                .default_help = "the service account's, where there is one",
                 .help = "The bearer token, read again when it changes.",
         },
         [OPTION_K8S_CA_FILE] = {
                 .option = "k8s-ca-file", .variable = "K8S_CA_FILE",
                 .type = &option_type_path, .offset = FIELD(k8s_ca_file),
-                .none = true, .default_value = SERVICE_ACCOUNT "/ca.crt",
-                .default_help = "the service account's",
-                .help = "The certificates that the API server's is checked against.",
+                .none = true,
+                .default_help = "the service account's, where there is one",
+                .help = "The certificates that the API server's is checked against; none is the system's.",
         },
         [OPTION_LOG_LEVEL] = {
                 .heading = "What is reported",

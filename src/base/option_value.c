@@ -17,7 +17,7 @@
 #include "base/utf8.h"
 
 #define NAMESPACE_SIZE_MAX ((size_t) 63)
-#define HTTP_URL_SIZE_MAX ((size_t) 2000)
+#define HTTP_URL_SIZE_MAX ((size_t) ENDPOINT_URL_MAX - 1)
 #define NAME_SIZE_MAX ((size_t) 255)
 
 int value_parse_count(const char *value, uint64_t max, uint64_t *ret_count) {

@@ -181,6 +181,25 @@ static int parse_socket(const char *path) {
         return 0;
 }
 
+size_t url_escape(const char *text, char *buffer) {
+        static const char hex[] = "0123456789ABCDEF";
+        size_t n = 0;
+
+        for (; *text; text++) {
+                unsigned char byte = (unsigned char) *text;
+
+                if (ascii_is_alphanumeric(*text) || strchr("-._~", *text))
+                        buffer[n++] = *text;
+                else {
+                        buffer[n++] = '%';
+                        buffer[n++] = hex[byte >> 4];
+                        buffer[n++] = hex[byte & 15];
+                }
+        }
+        buffer[n] = '\0';
+        return n;
+}
+
 int url_parse(const char *text, struct url *ret_url) {
         for (size_t i = 0; i < ELEMENTSOF(schemes); i++) {
                 struct url url = { .scheme = (enum url_scheme) i, .port = schemes[i].port };

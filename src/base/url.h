@@ -35,6 +35,13 @@ struct url {
  */
 int host_parse(const char *text, char ret_host[static HOST_MAX]);
 
+/*
+ * Copies text as one segment of a path or one value of a query: all but RFC 3986's
+ * unreserved characters percent-encoded, each of which becomes three. Returns the
+ * length; buffer has room for 3 × strlen(text) + 1.
+ */
+size_t url_escape(const char *text, char *buffer);
+
 /* 0 or -EINVAL. The path of an http or https URL is left to the caller. */
 int url_parse(const char *text, struct url *ret_url);
 

@@ -85,7 +85,8 @@ static void tell_timeout(const struct client *client, enum log_level level, cons
                 text_add_styled(&words, false, STYLE_NONE, connection->last_error);
                 text_add(&words, "): gave up after ");
         } else if (!client->source->known)
-                text_addf(&words, "%s was not found: gave up after ", name);
+                text_addf(&words, client->source->ops->find ? "%s was not found: gave up after "
+                                                            : "%s does not answer: gave up after ", name);
         else if (waited_for)
                 text_addf(&words, "%s does not answer %s: gave up after ", name, waited_for);
         else
@@ -143,7 +144,9 @@ static int find_service(const struct command_context *context, char endpoint[sta
         int r;
 
         endpoint[0] = '\0';
-        if (configuration_is_address_given(context->configuration))
+        /* In Kubernetes the address is a setting, as are the token and the certificates that go with it. */
+        if (context->configuration->settings.runtime_mode == RUNTIME_K8S ||
+            configuration_is_address_given(context->configuration))
                 return 0;
 
         r = command_state_paths(context, &paths);
@@ -170,7 +173,7 @@ static int try_service(struct client *client) {
 
         source->known = true;
         snprintf(found.version, sizeof found.version, "%s", source->version);
-        operation_log_found(FIND_FIRST, NULL, &found);
+        operation_log_found(source, FIND_FIRST, NULL, &found);
         return 0;
 }
 
@@ -199,6 +202,7 @@ int client_init(struct client *client, struct command_context *context, source_m
         }
 
         operations_init(&client->operations, settings, client->source, &client->snapshot);
+        client->progress.api = client->source->ops->name;
         client->operations.changed = on_change;
         client->operations.user = client;
         waiter_set_hooks(context->waiter, 0, on_progress, NULL, client);
@@ -270,12 +274,13 @@ int client_run_optional(struct client *client, struct call *call, const char *do
         return conclude_optional(client, r, call->kind, &outcome);
 }
 
-int client_complete_urls(struct client *client, struct workload_list *list) {
+int client_complete_list(struct client *client, struct workload_list *list) {
         struct outcome outcome = {};
+        enum call_kind kind;
         int r;
 
-        r = poll_complete_urls(&client->operations, list, &outcome);
-        return conclude_optional(client, r, CALL_WORKLOAD_DETAILS, &outcome);
+        r = poll_complete_list(&client->operations, list, &kind, &outcome);
+        return conclude_optional(client, r, kind, &outcome);
 }
 
 int client_sleep(struct client *client, usec_t usec, const char *doing) {

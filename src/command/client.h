@@ -55,10 +55,10 @@ void client_tell_answer(const struct client *client, enum log_level level, enum 
 int client_run_optional(struct client *client, struct call *call, const char *doing);
 
 /*
- * Asks for the URLs of the running workloads whose entries lack them. What cannot
- * be learnt, or not in time, is a WARNING, and stays unknown. 0, or as above.
+ * Asks for what the list still lacks: poll_complete_list(). What cannot be learnt,
+ * or not in time, is a WARNING, and stays unknown. 0, or as above.
  */
-int client_complete_urls(struct client *client, struct workload_list *list);
+int client_complete_list(struct client *client, struct workload_list *list);
 
 /* Waits for so long, the progress line visible: 0, or as above. */
 int client_sleep(struct client *client, usec_t usec, const char *doing);

@@ -12,6 +12,14 @@
 #include "command/command.h"
 #include "report/log.h"
 
+/* The registry is ToolHive's own, and so is installing from it. */
+static int run_with_registry(struct command_context *context, int (*command)(struct command_context *context)) {
+        if (context->configuration->settings.runtime_mode != RUNTIME_K8S)
+                return command(context);
+        command_error("There is no registry in Kubernetes mode: kubectl apply with an MCPServer installs one");
+        return COMMAND_USAGE;
+}
+
 static int run(struct command_context *context) {
         switch (context->configuration->command.command) {
         case COMMAND_STATUS:
@@ -23,9 +31,9 @@ static int run(struct command_context *context) {
         case COMMAND_SHOW:
                 return command_show(context);
         case COMMAND_REGISTRY:
-                return command_registry(context);
+                return run_with_registry(context, command_registry);
         case COMMAND_INSTALL:
-                return command_install(context);
+                return run_with_registry(context, command_install);
         case COMMAND_COMPLETE:
                 return command_complete(context);
         case COMMAND_RUN:

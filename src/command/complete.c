@@ -20,7 +20,7 @@
  *
  * Commands, options and words come from the tables that the program itself reads
  * its command line by. Names come from the service's state file, or else from
- * ToolHive, in one attempt within a second. Somebody is in the middle of a line:
+ * the API, in one attempt within a second. Somebody is in the middle of a line:
  * whatever goes wrong here ends in no candidates, silence and exit 0.
  */
 
@@ -34,7 +34,6 @@
 #include "command/command.h"
 #include "report/log.h"
 #include "report/service_state.h"
-#include "source/toolhive.h"
 
 /* Longer than that nobody waits for a key to do something. */
 #define ASK_TIMEOUT USEC_PER_SEC
@@ -288,16 +287,18 @@ static int fall_silent(struct command_context *context) {
         return 0;
 }
 
-static void offer_from_toolhive(const struct completion *completion,
+static void offer_from_api(const struct completion *completion,
                                 struct command_context *context) {
         bool workloads = completion->command->argument == ARGUMENT_WORKLOAD;
         struct call call = { .kind = workloads ? CALL_LIST_WORKLOADS : CALL_REGISTRY };
         struct client client;
 
+        if (!workloads && context->configuration->settings.runtime_mode == RUNTIME_K8S)
+                return;
         if (fall_silent(context) < 0)
                 return;
 
-        if (client_init(&client, context, toolhive_new, ASK_TIMEOUT) == 0 &&
+        if (client_init(&client, context, source_new, ASK_TIMEOUT) == 0 &&
             client_run(&client, &call, "") == 0) {
                 if (call.workloads)
                         offer_workloads(completion, call.workloads);
@@ -324,11 +325,11 @@ static void offer_names(const struct completion *completion) {
         memcpy(&argv[1], completion->words, completion->n_words * sizeof(*argv));
 
         if (configuration_read(&typed, (int) completion->n_words + 1, argv, context.environment) == 0) {
-                /* One attempt: a ToolHive that refuses is not waited for. */
+                /* One attempt: an API that refuses is not waited for. */
                 typed.settings.max_retries = 1;
                 context.configuration = &typed;
                 if (!offer_from_state(completion, &context))
-                        offer_from_toolhive(completion, &context);
+                        offer_from_api(completion, &context);
         }
         configuration_done(&typed);
 }

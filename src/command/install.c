@@ -24,7 +24,6 @@
 #include "command/registry.h"
 #include "service/operation_log.h"
 #include "service/poll_log.h"
-#include "source/toolhive.h"
 
 #define OTHER_REQUESTS (30 * USEC_PER_SEC)      /* the default limit's part for all but the installing itself */
 #define LOOK_FIRST (250 * USEC_PER_MSEC)        /* between two looks; doubles … */
@@ -356,7 +355,7 @@ static int run(struct command_context *context, struct install_request *request)
         _cleanup_client_ struct client client;
         int r;
 
-        r = client_init(&client, context, toolhive_new, timeout);
+        r = client_init(&client, context, source_new, timeout);
         if (r == 0 && !line->url)
                 r = choose(&client, request, &entry);
         return r == 0 ? install(&client, request) : r;

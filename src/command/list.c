@@ -2,7 +2,7 @@
 
 /*
  * `mcp-optimizer list`: the workloads as the service sees them, groups and names
- * left out by the same settings, asked of ToolHive now. Those that do not run
+ * left out by the same settings, asked of the API now. Those that do not run
  * because somebody stopped them are shown with --all only; one that should run
  * and does not is always shown.
  *
@@ -20,15 +20,16 @@
 #include "command/mask.h"
 #include "command/table.h"
 #include "service/poll_log.h"
-#include "source/toolhive.h"
 
-static const char *const headings[] = { "NAME", "STATUS", "TRANSPORT", "GROUP", "URL", NULL };
-enum { COLUMN_NAME = 0, COLUMN_STATUS = 1, COLUMN_URL = 4 };
+/* The first is for Kubernetes only. */
+static const char *const headings[] = { "NAMESPACE", "NAME", "STATUS", "TRANSPORT", "GROUP", "URL", NULL };
+enum { COLUMN_NAMESPACE, COLUMN_NAME, COLUMN_STATUS, COLUMN_TRANSPORT, COLUMN_GROUP, COLUMN_URL, COLUMNS };
 
 /* What of the list is shown. */
 struct listing {
         const struct workload_list *list;
         bool all;
+        bool namespaces;                /* whether workloads have one: in Kubernetes */
         size_t shown, running;
 };
 
@@ -40,8 +41,8 @@ static bool is_shown(const struct listing *listing, const struct workload *workl
         return listing->all || !is_stopped(workload);
 }
 
-static struct listing listing_of(const struct workload_list *list, bool all) {
-        struct listing listing = { .list = list, .all = all };
+static struct listing listing_of(const struct workload_list *list, bool all, bool namespaces) {
+        struct listing listing = { .list = list, .all = all, .namespaces = namespaces };
 
         for (size_t i = 0; i < list->n_items; i++)
                 if (is_shown(&listing, list->items[i])) {
@@ -70,26 +71,38 @@ static void format_json(const struct listing *listing, const char *endpoint, str
 }
 
 static enum style style_of_cell(size_t column, const char *cell) {
+        return column == COLUMN_STATUS - 1 ? style_of_status(cell) : STYLE_NONE;
+}
+
+static enum style style_of_namespaced_cell(size_t column, const char *cell) {
         return column == COLUMN_STATUS ? style_of_status(cell) : STYLE_NONE;
 }
 
 static int format_table(const struct listing *listing, const struct terminal *terminal, struct text *text) {
+        size_t first = listing->namespaces ? COLUMN_NAMESPACE : COLUMN_NAME;
         _cleanup_table_ struct table table;
         _cleanup_text_ struct text url = TEXT_INIT;
 
-        table_init(&table, headings);
-        table.style = style_of_cell;
-        table.kept = 1u << COLUMN_NAME | 1u << COLUMN_STATUS | 1u << COLUMN_URL;
+        table_init(&table, headings + first);
+        table.style = listing->namespaces ? style_of_namespaced_cell : style_of_cell;
+        table.kept = (1u << COLUMN_NAMESPACE | 1u << COLUMN_NAME | 1u << COLUMN_STATUS | 1u << COLUMN_URL) >> first;
         for (size_t i = 0; i < listing->list->n_items; i++) {
                 const struct workload *workload = listing->list->items[i];
+                const char *cells[COLUMNS] = {
+                        [COLUMN_NAMESPACE] = workload->namespace,
+                        [COLUMN_NAME] = workload->name,
+                        [COLUMN_STATUS] = workload->status,
+                        [COLUMN_TRANSPORT] = workload->transport,
+                        [COLUMN_GROUP] = workload->group,
+                };
 
                 if (!is_shown(listing, workload))
                         continue;
                 text_clear(&url);
                 text_add_masked(&url, workload->url ?: "");
                 table.failed |= url.failed;
-                table_add_row(&table, (const char *const[]) {
-                        workload->name, workload->status, workload->transport, workload->group, url.data });
+                cells[COLUMN_URL] = url.data;
+                table_add_row(&table, cells + first);
         }
         return table_format(&table, terminal, text);
 }
@@ -117,16 +130,16 @@ int command_list(struct command_context *context) {
         struct listing listing;
         int r;
 
-        r = client_init(&client, context, toolhive_new, line->timeout);
+        r = client_init(&client, context, source_new, line->timeout);
         if (r == 0)
                 r = client_run(&client, &call, "Listing workloads");
         if (r == 0)
-                r = client_complete_urls(&client, call.workloads);
+                r = client_complete_list(&client, call.workloads);
         if (r != 0)
                 return r;
 
         poll_log_bad_entries(NULL, call.workloads);
-        listing = listing_of(call.workloads, line->all);
+        listing = listing_of(call.workloads, line->all, settings->runtime_mode == RUNTIME_K8S);
         if (line->json)
                 format_json(&listing, client.source->endpoint.url, &context->output);
         else {

@@ -37,7 +37,7 @@
 #define COLON_WIDTH (sizeof(COLON) - 1)
 
 void progress_init(struct progress *progress, const struct terminal *terminal) {
-        *progress = (struct progress) { .terminal = *terminal };
+        *progress = (struct progress) { .terminal = *terminal, .api = runtime_api_name(RUNTIME_DOCKER) };
 }
 
 static bool is_visible(const struct progress *progress) {
@@ -131,11 +131,12 @@ static const struct form forms[] = {
 /* So much of what is done tells which it is: "Lis…". */
 #define DOING_LEAST ((size_t) 4)
 
-static void add_cause(struct text *text, const struct connection *connection, const struct form *form) {
+static void add_cause(struct text *text, const struct progress *progress, const struct connection *connection,
+                      const struct form *form) {
         bool known = form->cause && connection->last_error[0];
 
         if (form->sentence)
-                text_add(text, known ? "ToolHive unavailable (" : "ToolHive unavailable");
+                text_addf(text, known ? "%s unavailable (" : "%s unavailable", progress->api);
         if (known)
                 text_add_styled(text, false, STYLE_NONE, connection->last_error);
         if (form->sentence)
@@ -145,7 +146,7 @@ static void add_cause(struct text *text, const struct connection *connection, co
 }
 
 /* What the retry loop does now. */
-static void add_step(struct text *text, const struct connection *connection,
+static void add_step(struct text *text, const struct progress *progress, const struct connection *connection,
                      const struct progress_times *times, const struct form *form) {
         unsigned attempt = connection->attempt, max = connection->max_retries;
         bool waiting = times->next_attempt > times->now;
@@ -160,7 +161,7 @@ static void add_step(struct text *text, const struct connection *connection,
                 text_addf(text, "%snext try in %" PRIu64 " s", form->sentence ? ", " : "",
                           seconds_until(times->next_attempt, times->now));
         else if (looking)
-                text_add(text, form->sentence ? ", looking for it" : "looking for ToolHive");
+                text_addf(text, form->sentence ? ", looking for it" : "looking for %s", progress->api);
         else if (under_way)
                 text_add(text, form->sentence ? " under way" : "trying again");
         else
@@ -171,8 +172,8 @@ static void add_step(struct text *text, const struct connection *connection,
 static void add_state(struct text *text, const struct progress *progress, const struct connection *connection,
                       const struct progress_times *times, const struct form *form) {
         if (connection && connection->attempt > 0) {
-                add_cause(text, connection, form);
-                add_step(text, connection, times, form);
+                add_cause(text, progress, connection, form);
+                add_step(text, progress, connection, times, form);
         } else
                 text_addf(text, "%" PRIu64 " s", seconds_since(progress, times->now));
 

@@ -13,6 +13,7 @@
 
 struct progress {
         struct terminal terminal;
+        const char *api;                /* who is asked: "ToolHive" unless it is set to another */
         char doing[ERROR_MAX];          /* "Listing workloads", "Installing fetch"; "": nothing to show */
         usec_t since;                   /* CLOCK_BOOTTIME: when that began */
         usec_t drawn_at;

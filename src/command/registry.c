@@ -20,7 +20,6 @@
 #include "command/registry.h"
 #include "command/table.h"
 #include "report/log.h"
-#include "source/toolhive.h"
 
 static const char *kind_of(const struct registry_entry *entry) {
         return entry->remote ? "remote" : "container";
@@ -353,7 +352,7 @@ int command_registry(struct command_context *context) {
         _cleanup_client_ struct client client;
         int r;
 
-        r = client_init(&client, context, toolhive_new, line->timeout);
+        r = client_init(&client, context, source_new, line->timeout);
         if (r != 0)
                 return r;
         return line->name ? show_entry(&client) : show_catalog(&client);

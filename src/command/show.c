@@ -19,7 +19,6 @@
 #include "command/command.h"
 #include "command/mask.h"
 #include "command/table.h"
-#include "source/toolhive.h"
 
 struct words {
         char **words;
@@ -28,6 +27,7 @@ struct words {
 
 struct view {
         const char *name;               /* borrowed from the answers, as all that is const; NULL: not told */
+        const char *namespace, *resource, *message;     /* of Kubernetes only */
         const char *status;
         const char *transport;
         const char *proxy_mode;
@@ -171,7 +171,8 @@ static char *masked_url(struct view *view, const char *url) {
 
 /* In the details "url" is what a remote workload stands for; of others it is the proxy's, as in the list. */
 static void take_urls(struct view *view, struct json_object *document, const struct workload *workload) {
-        const char *proxy = workload ? workload->url : NULL, *told = string_of(document, "url");
+        const char *proxy = workload ? workload->url : string_of(document, "proxy_url");
+        const char *told = string_of(document, "url");
 
         view->remote = workload ? workload->remote : told && !view->image;
         if (!view->remote)
@@ -189,7 +190,10 @@ static int view_init(struct view *view, const char *name, struct json_object *do
 
         *view = (struct view) {
                 .name = name,
-                .status = workload ? workload->status : NULL,
+                .namespace = string_of(document, "namespace"),
+                .resource = string_of(document, "resource"),
+                .message = string_of(document, "message"),
+                .status = workload ? workload->status : string_of(document, "status"),
                 .transport = string_of(document, "transport"),
                 .proxy_mode = string_of(document, "proxy_mode"),
                 .image = string_of(document, "image"),
@@ -240,6 +244,11 @@ static void format_json(const struct view *view, struct text *text) {
         static const char *const truth[] = { "null", "false", "true" };
 
         add_string(text, "{\"name\": ", view->name);
+        if (view->namespace) {
+                add_string(text, ",\n \"namespace\": ", view->namespace);
+                add_string(text, ",\n \"resource\": ", view->resource);
+                add_string(text, ",\n \"message\": ", view->message);
+        }
         add_string(text, ",\n \"status\": ", view->status);
         add_string(text, ",\n \"url\": ", view->url);
         add_string(text, ",\n \"transport\": ", view->transport);
@@ -272,7 +281,10 @@ static int format_facts(const struct view *view, const struct terminal *terminal
         _cleanup_facts_ struct facts facts = FACTS_INIT;
 
         facts_add(&facts, STYLE_BOLD, "Name", view->name);
+        facts_add(&facts, STYLE_NONE, "Namespace", view->namespace);
+        facts_add(&facts, STYLE_NONE, "Resource", view->resource);
         facts_add(&facts, style_of_status(view->status ?: ""), "Status", view->status ?: "");
+        facts_add(&facts, STYLE_NONE, "Message", view->message);
         facts_add(&facts, STYLE_NONE, "URL", view->url ?: "");
         facts_add(&facts, STYLE_NONE, "Transport", view->transport);
         facts_add(&facts, STYLE_NONE, "Proxy mode", view->proxy_mode);
@@ -296,14 +308,40 @@ static int format_facts(const struct view *view, const struct terminal *terminal
 
 /* ---- the command ---- */
 
+/* "fetch", or "tools/fetch" where it is in a namespace. 0 or -ENOMEM; the caller frees. */
+static int whole_name(const struct workload *workload, char **ret_name) {
+        _cleanup_text_ struct text name = TEXT_INIT;
+
+        if (workload->namespace)
+                text_addf(&name, "%s/", workload->namespace);
+        text_add(&name, workload->name);
+        if (text_error(&name) < 0)
+                return -ENOMEM;
+        *ret_name = STEAL(name.data);
+        return 0;
+}
+
 /* list: NULL where it could not be had. */
 static int no_such(const char *name, const struct workload_list *list) {
-        size_t n = list ? list->n_items : 0;
-        _cleanup_(freep) const char **names = calloc(n + 1, sizeof *names);
+        struct words names = {};
+        int r;
 
-        for (size_t i = 0; names && i < n; i++)
-                names[i] = list->items[i]->name;
-        return client_no_such("workload", name, names, names ? n : 0);
+        names.words = list ? calloc(list->n_items + 1, sizeof *names.words) : NULL;
+        for (size_t i = 0; names.words && i < list->n_items; i++)
+                if (whole_name(list->items[i], &names.words[names.n]) == 0)
+                        names.n++;
+        r = client_no_such("workload", name, (const char *const *) names.words, names.n);
+        words_done(&names);
+        return r;
+}
+
+static int several(const char *name, const char *which) {
+        _cleanup_text_ struct text words = TEXT_INIT;
+
+        text_add_logfmt(&words, name);
+        text_addf(&words, " is the name of several workloads: %s", which);
+        command_error("%s", text_error(&words) == 0 ? words.data : "Out of memory");
+        return COMMAND_NO_SUCH;
 }
 
 /* The details; or call->found is false: a name that ToolHive refuses to look for (400) is nobody's. */
@@ -318,28 +356,13 @@ static int ask_details(struct client *client, struct call *call, const char *doi
         return COMMAND_FAILED;
 }
 
-int command_show(struct command_context *context) {
+static int show(struct command_context *context, const struct call *details, const struct workload *workload) {
         const struct command_line *line = &context->configuration->command;
-        _cleanup_client_ struct client client;
-        _cleanup_(call_done) struct call details = { .kind = CALL_WORKLOAD_DETAILS, .name = line->name };
-        _cleanup_(call_done) struct call list = { .kind = CALL_LIST_WORKLOADS };
         _cleanup_(view_done) struct view view = {};
-        char doing[ERROR_MAX];
         int r;
 
-        snprintf(doing, sizeof doing, "Looking up %s", line->name);
-        r = client_init(&client, context, toolhive_new, line->timeout);
-        if (r == 0)
-                r = ask_details(&client, &details, doing);
-        if (r == 0)
-                r = client_run_optional(&client, &list, doing);
-        if (r != 0)
-                return r;
-        if (!details.found)
-                return no_such(line->name, list.workloads);
-
-        r = view_init(&view, line->name, details.document,
-                      list.workloads ? workload_list_find(list.workloads, NULL, line->name) : NULL);
+        r = view_init(&view, string_of(details->document, "namespace") ? string_of(details->document, "name") : line->name,
+                      details->document, workload);
         if (r == 0 && line->json)
                 format_json(&view, &context->output);
         else if (r == 0)
@@ -347,4 +370,29 @@ int command_show(struct command_context *context) {
         if (r < 0)
                 command_error("%s", errno_words(-r));
         return r < 0 ? COMMAND_FAILED : COMMAND_OK;
+}
+
+int command_show(struct command_context *context) {
+        const struct command_line *line = &context->configuration->command;
+        _cleanup_client_ struct client client;
+        _cleanup_(call_done) struct call details = { .kind = CALL_WORKLOAD_DETAILS, .name = line->name };
+        _cleanup_(call_done) struct call list = { .kind = CALL_LIST_WORKLOADS };
+        char doing[ERROR_MAX];
+        int r;
+
+        snprintf(doing, sizeof doing, "Looking up %s", line->name);
+        r = client_init(&client, context, source_new, line->timeout);
+        if (r == 0)
+                r = ask_details(&client, &details, doing);
+        if (r == 0 && details.several)
+                return several(line->name, details.several);
+        /* Where the details do not say it, the list knows the status; and it knows similar names. */
+        if (r == 0 && (client.source->details_tell_urls || !details.found))
+                r = client_run_optional(&client, &list, doing);
+        if (r != 0)
+                return r;
+        if (!details.found)
+                return no_such(line->name, list.workloads);
+        return show(context, &details,
+                    list.workloads ? workload_list_find(list.workloads, NULL, line->name) : NULL);
 }

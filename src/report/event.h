@@ -44,6 +44,7 @@
         EVENT(SECOND_SERVICE,       "23e8f58c62ac44fba928016cedd075b8")                 \
         /* the settings */                                                              \
         EVENT(PINNED_OVERRIDES,     "13e62c779e27457e9cdca0a144f7505f")                 \
+        EVENT(TOKEN_WITHHELD,       "1147258afdea424f811ec6a0ab1fa44c")                 \
         EVENT(UNKNOWN_VARIABLE,     "cd06fd3de06d44f493cc85f4b3fb8db0")                 \
         EVENT(CONFIG_INVALID,       "7ceb2a5ed6c24867a03ab8fe66557175")
 

@@ -211,7 +211,11 @@ static void add_time(struct text *text, const char *key, usec_t realtime) {
         text_add(text, "\"");
 }
 
-static void add_connection(struct text *text, const struct connection *connection) {
+/* The version of the Kubernetes API is none of ToolHive's. */
+static void add_connection(struct text *text, const struct snapshot *snapshot) {
+        const struct connection *connection = &snapshot->connection;
+        const char *version = snapshot->runtime_mode == RUNTIME_DOCKER ? connection->version : "";
+
         text_add(text, ",\n \"connection\": ");
         add_string(text, "{\"state\": ", connection_state_name(connection->state));
         add_string(text, ", \"endpoint\": ", connection->endpoint);
@@ -219,7 +223,7 @@ static void add_connection(struct text *text, const struct connection *connectio
                 text_addf(text, ", \"port\": %d", connection->port);
         else
                 text_add(text, ", \"port\": null");
-        add_string(text, ", \"toolhive_version\": ", connection->version);
+        add_string(text, ", \"toolhive_version\": ", version);
         add_time(text, ", \"since\": ", connection->since);
         text_addf(text, ",\n   \"attempt\": %u, \"max_retries\": %u", connection->attempt,
                   connection->max_retries);
@@ -293,7 +297,7 @@ static void add_document(struct stream *stream, const struct snapshot *snapshot)
         add_time(text, ", \"started_at\": ", snapshot->started_at);
         add_string(text, ", \"runtime_mode\": ", runtime_mode_name(snapshot->runtime_mode));
         add_string(text, ", \"host\": ", snapshot->host);
-        add_connection(text, &snapshot->connection);
+        add_connection(text, snapshot);
         add_workloads(stream, snapshot);
         add_registry(stream, snapshot);
         add_counters(text, &snapshot->counters);

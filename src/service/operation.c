@@ -80,6 +80,10 @@ static void publish(struct operations *operations, usec_t delay, usec_t next_att
         operations->changed(operations->user);
 }
 
+static bool file_changed(struct source *source) {
+        return source->ops->file_changed && source->ops->file_changed(source);
+}
+
 /* Looks for the API, makes what was found known, tells it. An enum find_code, or -ECANCELED. */
 static int search(struct operations *operations, struct endpoint *ret_previous,
                   char error[static ERROR_MAX]) {
@@ -87,7 +91,7 @@ static int search(struct operations *operations, struct endpoint *ret_previous,
         int r;
 
         /* This search reads what the discovery file says by now: no wait after it is to be woken by older news. */
-        (void) operations->source->ops->file_changed(operations->source);
+        (void) file_changed(operations->source);
         *ret_previous = operations->source->endpoint;
         r = operations->source->ops->find(operations->source, &found, error);
         if (r < 0 || r == FIND_NOTHING)
@@ -95,9 +99,19 @@ static int search(struct operations *operations, struct endpoint *ret_previous,
 
         if (r == FIND_OTHER)
                 operations->snapshot->counters.port_changes++;
-        operation_log_found(r, ret_previous, &found);
+        operation_log_found(operations->source, r, ret_previous, &found);
         operation_log_several(&operations->last_several, &found);
         return r;
+}
+
+/* What was not looked for has answered for the first time. */
+static void greet(struct operations *operations) {
+        const struct source *source = operations->source;
+        struct found found = { .endpoint = source->endpoint };
+
+        snprintf(found.version, sizeof found.version, "%s", source->version);
+        operation_log_found(source, FIND_FIRST, NULL, &found);
+        publish(operations, 0, 0);
 }
 
 /*
@@ -108,12 +122,13 @@ static int attempt(struct operations *operations, struct call *call, struct outc
                    bool *ret_searched) {
         struct counters *counters = &operations->snapshot->counters;
         struct endpoint previous;
+        bool known;
         int r;
 
         *ret_searched = false;
         operations->connection_wake_interval = WAKE_INTERVAL;
         operations->attempt_at = waiter_now(operations->waiter);
-        if (!operations->source->known) {
+        if (!operations->source->known && operations->source->ops->find) {
                 *outcome = (struct outcome) { .verdict = VERDICT_FAILED, .retry_after = USEC_INFINITY };
                 r = search(operations, &previous, outcome->error);
                 if (r < 0)
@@ -126,9 +141,12 @@ static int attempt(struct operations *operations, struct call *call, struct outc
                 publish(operations, 0, 0);
         }
 
+        known = operations->source->known;
         r = operations->source->ops->perform(operations->source, call, outcome);
         if (r < 0)
                 return r;
+        if (!known && operations->source->known)
+                greet(operations);
 
         switch (outcome->verdict) {
         case VERDICT_DONE:
@@ -321,8 +339,7 @@ int operations_wait(struct operations *operations, usec_t deadline, unsigned mas
                 if (mask & WAIT_CONNECTION)
                         admit(WAIT_CONNECTION, operations->connection_wake_at, now, &woken_by, &until);
 
-                source->ops->watch(source);
-                r = waiter_until(operations->waiter, until, WAIT_RELOAD | woken_by);
+                r = source->ops->wait(source, until, WAIT_RELOAD | woken_by | (mask & WAIT_CHANGE));
                 if (r < 0)
                         return r;
                 if (r & WAIT_STOP)
@@ -333,7 +350,7 @@ int operations_wait(struct operations *operations, usec_t deadline, unsigned mas
                 }
 
                 now = waiter_now(operations->waiter);
-                if ((r & WAIT_FILE) && !source->ops->file_changed(source))
+                if ((r & WAIT_FILE) && !file_changed(source))
                         r &= ~WAIT_FILE;
                 if (r & WAIT_FILE)
                         operations->file_wake_at = now + WAKE_INTERVAL;

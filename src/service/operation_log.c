@@ -40,14 +40,19 @@ void operation_log_rediscovering(const struct endpoint *previous) {
                   address_field("previous_port", "previous_endpoint", previous->port > 0, previous));
 }
 
-void operation_log_found(enum find_code code, const struct endpoint *previous, const struct found *found) {
+void operation_log_found(const struct source *source, enum find_code code, const struct endpoint *previous,
+                         const struct found *found) {
         const struct endpoint *new = &found->endpoint;
+        char message[MESSAGE_MAX];
 
         switch (code) {
         case FIND_FIRST:
-                log_event(LEVEL_INFO, EVENT_CONNECTED, "Connected to ToolHive",
+                snprintf(message, sizeof message, "Connected to %s", source->ops->name);
+                log_event(LEVEL_INFO, EVENT_CONNECTED, message,
                           LOG_STRING("endpoint", new->url),
-                          LOG_STRING("version", found->version));
+                          /* The API server may keep it to itself. */
+                          found->version[0] ? LOG_STRING("version", found->version)
+                                            : (struct log_field) { .type = LOG_FIELD_END });
                 break;
         case FIND_SAME:
                 log_event(LEVEL_INFO, EVENT_SAME_PORT, "ToolHive still available on same port",
@@ -124,6 +129,10 @@ void operation_describe_answer(const struct source *source, enum call_kind kind,
 
         if (outcome->runtime_away)
                 snprintf(ret_words, ERROR_MAX, "%s's container runtime is away", name);
+        else if (outcome->denied.verb)
+                snprintf(ret_words, ERROR_MAX, outcome->status == 401 ? "%s does not know the account that would %s %s in %s"
+                                                                      : "%s denies the account to %s %s in %s",
+                         name, outcome->denied.verb, outcome->denied.resources, outcome->denied.scope);
         else if (outcome->status >= 200 && outcome->status < 300)
                 snprintf(ret_words, ERROR_MAX, "%s's answer to %s is of no use (%s)", name, call, outcome->error);
         else if (outcome->status > 0)

@@ -14,7 +14,8 @@ void operation_log_failed(const struct source *source, const struct retry *retry
                           usec_t delay);
 void operation_log_rediscovering(const struct endpoint *previous);
 /* code: FIND_FIRST, FIND_SAME or FIND_OTHER. */
-void operation_log_found(enum find_code code, const struct endpoint *previous, const struct found *found);
+void operation_log_found(const struct source *source, enum find_code code, const struct endpoint *previous,
+                         const struct found *found);
 /* One WARNING that lists them, unless *last is the same list; keeps the list in *last. */
 void operation_log_several(struct found *last, const struct found *found);
 void operation_log_retrying(const struct endpoint *previous, const struct endpoint *new);

@@ -7,6 +7,7 @@
  */
 
 #include <errno.h>
+#include <string.h>
 
 #include "service/operation_log.h"
 #include "service/poll.h"
@@ -14,6 +15,8 @@
 
 /* From this size on an answer is worth giving its freed memory back at once (malloc_trim(3)). */
 #define LARGE_ANSWER ((size_t) 256 << 10)
+/* From the first on each one doubles the wait for the next try; then it is over an hour, and the interval less. */
+#define DENIALS_MAX 16
 /* A shorter interval than this is none: it would keep a core busy. */
 #define INTERVAL_MIN (10 * USEC_PER_MSEC)
 
@@ -80,7 +83,7 @@ static void keep_url(struct workload_list *list, size_t i, const struct workload
                 (void) put_url(list, i, before->url);   /* without memory it is learnt again by the next poll */
 }
 
-int poll_complete_urls(struct operations *operations, struct workload_list *list, struct outcome *ret_outcome) {
+static int complete_urls(struct operations *operations, struct workload_list *list, struct outcome *ret_outcome) {
         bool in_time = true;
         int result = 0;
 
@@ -111,6 +114,19 @@ int poll_complete_urls(struct operations *operations, struct workload_list *list
         return result;
 }
 
+int poll_complete_list(struct operations *operations, struct workload_list *list, enum call_kind *ret_kind,
+                       struct outcome *ret_outcome) {
+        struct source *source = operations->source;
+
+        *ret_kind = CALL_LIST_WORKLOADS;
+        if (source->ops->problem && source->ops->problem(source, ret_outcome))
+                return OPERATION_ANSWER;
+        if (!source->details_tell_urls)
+                return 0;
+        *ret_kind = CALL_WORKLOAD_DETAILS;
+        return complete_urls(operations, list, ret_outcome);
+}
+
 /* Takes the list of a good answer over into the snapshot; returns the number of differences. */
 static size_t take_workloads(struct snapshot *snapshot, struct call *call) {
         size_t n = poll_log_workloads(snapshot->workloads, call->workloads);
@@ -134,6 +150,12 @@ static void take_problem(struct poll *poll, enum call_kind kind, struct operatio
         usec_t delay = poll_retry_delay(poll->interval, outcome->retry_after, settings->initial_backoff);
         char problem[ERROR_MAX];
 
+        /* Rights often come a moment after the account, and an API server that has just begun denies what it allows. */
+        if (outcome->denied.verb) {
+                poll->denials++;
+                delay = usec_min(delay, settings->initial_backoff << usec_min(poll->denials - 1, DENIALS_MAX));
+        }
+
         operation_describe_answer(operations->source, kind, outcome, problem);
         /* One warning for as long as it lasts, also where the answers change: STATUS has the latest. */
         poll_log_problem(operations->source, kind, outcome, delay, poll->report->problem[0]);
@@ -143,6 +165,7 @@ static void take_problem(struct poll *poll, enum call_kind kind, struct operatio
 }
 
 static void take_success(struct poll *poll, struct operations *operations) {
+        poll->denials = 0;
         if (poll->report->problem[0]) {
                 poll_log_answers_again(operations->source, poll->problem_kind);
                 poll->report->problem[0] = '\0';
@@ -157,11 +180,34 @@ static void set_next_poll_at(struct poll *poll, struct waiter *waiter) {
                         : waiter_realtime(waiter) + usec_sub(poll->due, waiter_now(waiter));
 }
 
+/* Takes over what came, with a problem or without: r is 0 or OPERATION_ANSWER. */
+static void conclude(struct poll *poll, struct operations *operations, const struct settings *settings,
+                     struct call *call, enum call_kind kind, int r, const struct outcome *outcome, bool *ret_news) {
+        struct snapshot *snapshot = operations->snapshot;
+
+        if (call->workloads || call->registry) {
+                poll->report->polled_at = waiter_realtime(operations->waiter);
+                *ret_news = (call->workloads ? take_workloads(snapshot, call) : take_registry(snapshot, call)) > 0;
+        }
+        if (strcmp(poll->missing, call->missing) != 0) {
+                memcpy(poll->missing, call->missing, sizeof poll->missing);
+                poll_log_missing(call->missing);
+        }
+        if (r == OPERATION_ANSWER)
+                take_problem(poll, kind, operations, settings, outcome);
+        else
+                take_success(poll, operations);
+        set_next_poll_at(poll, operations->waiter);
+}
+
 int poll_run(struct poll *poll, struct operations *operations, const struct settings *settings,
              bool *ret_news) {
         struct workload_filter filter = { settings->allowed_groups, settings->skipped_workloads };
-        _cleanup_(call_done) struct call call = { .kind = poll->kind, .filter = &filter };
-        struct snapshot *snapshot = operations->snapshot;
+        _cleanup_(call_done) struct call call = {
+                .kind = poll->kind,
+                .filter = &filter,
+                .known = operations->snapshot->workloads,
+        };
         enum call_kind problem_kind = poll->kind;
         struct outcome outcome;
         int r;
@@ -169,25 +215,45 @@ int poll_run(struct poll *poll, struct operations *operations, const struct sett
         *ret_news = false;
         r = operation_run(operations, &call, &outcome);
         poll->began = operations->attempt_at;
-        if (r == 0 && call.workloads) {
-                r = poll_complete_urls(operations, call.workloads, &outcome);
-                if (r == OPERATION_ANSWER)
-                        problem_kind = CALL_WORKLOAD_DETAILS;
-        }
+        if (r == 0 && call.workloads)
+                r = poll_complete_list(operations, call.workloads, &problem_kind, &outcome);
         if (r < 0 || r == OPERATION_EXHAUSTED)
                 return r;
 
         /* Once more after it has shrunk: the last large one is freed only now. */
         poll->large = poll->was_large || call.answer_size >= LARGE_ANSWER;
         poll->was_large = call.answer_size >= LARGE_ANSWER;
-        if (call.workloads || call.registry) {
-                poll->report->polled_at = waiter_realtime(operations->waiter);
-                *ret_news = (call.workloads ? take_workloads(snapshot, &call) : take_registry(snapshot, &call)) > 0;
+        conclude(poll, operations, settings, &call, problem_kind, r, &outcome, ret_news);
+        return 0;
+}
+
+int poll_take_changes(struct poll *poll, struct operations *operations, const struct settings *settings,
+                      bool *ret_news) {
+        struct workload_filter filter = { settings->allowed_groups, settings->skipped_workloads };
+        struct source *source = operations->source;
+        _cleanup_(call_done) struct call call = {
+                .kind = CALL_LIST_WORKLOADS,
+                .filter = &filter,
+                .known = operations->snapshot->workloads,
+        };
+        usec_t due = poll->due;
+        struct outcome outcome;
+        int r;
+
+        *ret_news = false;
+        r = source->ops->changes(source, &call);
+        if (r == CHANGES_EXPIRED) {
+                poll->due = 0;
+                return 0;
         }
-        if (r == OPERATION_ANSWER)
-                take_problem(poll, problem_kind, operations, settings, &outcome);
-        else
-                take_success(poll, operations);
-        set_next_poll_at(poll, operations->waiter);
+        if (r < 0)
+                return r;
+        r = source->ops->problem(source, &outcome) ? OPERATION_ANSWER : 0;
+        conclude(poll, operations, settings, &call, CALL_LIST_WORKLOADS, r, &outcome, ret_news);
+        /* Changes that go on coming must not put off the next try. */
+        if (r == OPERATION_ANSWER && poll->due > due) {
+                poll->due = due;
+                set_next_poll_at(poll, operations->waiter);
+        }
         return 0;
 }

@@ -20,6 +20,8 @@ struct poll {
         struct poll_report *report;     /* in the snapshot */
         bool large, was_large;          /* memory of this answer, or of the one before, is worth giving back */
         enum call_kind problem_kind;    /* whose answer the report's problem is about, while there is one */
+        unsigned denials;               /* in a row, by an account that lacks a right */
+        char missing[CALL_LIST_MAX];    /* what was last told not to be installed */
 };
 
 /*
@@ -32,13 +34,23 @@ int poll_run(struct poll *poll, struct operations *operations, const struct sett
              bool *ret_news);
 
 /*
- * Asks for the details of the running workloads whose entries lack their URL (but
- * for remote ones, whose details do not have it), and completes the list in place;
- * what is not to be had now keeps the URL that the snapshot knows. 0;
- * OPERATION_ANSWER and the first such outcome when some were not to be had, which
- * costs the others nothing; OPERATION_EXHAUSTED; negative errno.
+ * After a WAIT_CHANGE: the same for what the source has seen by itself, without
+ * asking anybody; or the poll is due now, where a list is wanted. 0 or a negative
+ * errno.
  */
-int poll_complete_urls(struct operations *operations, struct workload_list *list, struct outcome *ret_outcome);
+int poll_take_changes(struct poll *poll, struct operations *operations, const struct settings *settings,
+                      bool *ret_news);
+
+/*
+ * What a list that came may still lack. Of ToolHive, the details of the running
+ * workloads whose entries lack their URL are asked for (but for remote ones, whose
+ * details do not have it), and the list is completed in place; what is not to be had
+ * now keeps the URL that the snapshot knows. Of Kubernetes, a part may have been
+ * refused. 0; OPERATION_ANSWER with the first such outcome, and what was asked,
+ * which costs the others nothing; OPERATION_EXHAUSTED; negative errno.
+ */
+int poll_complete_list(struct operations *operations, struct workload_list *list, enum call_kind *ret_kind,
+                       struct outcome *ret_outcome);
 
 /* When the poll is due after one that began at `began` and is over now: pure. */
 usec_t poll_next_due(usec_t began, usec_t now, usec_t interval);

@@ -24,6 +24,12 @@ static void tell_left_out(const struct changes *changes) {
                           LOG_INT("count", all - changes->lines));
 }
 
+/* Last in its line: elsewhere there are none. */
+static struct log_field namespace_field(const struct workload *workload) {
+        return workload->namespace ? LOG_STRING("namespace", workload->namespace)
+                                   : (struct log_field) { .type = LOG_FIELD_END };
+}
+
 static void workload_differs(enum workload_change change, const struct workload *old,
                              const struct workload *new, void *user) {
         struct changes *changes = user;
@@ -35,20 +41,21 @@ static void workload_differs(enum workload_change change, const struct workload 
                 if (line)
                         log_event(LEVEL_INFO, EVENT_WORKLOADS_CHANGED, "Workload added",
                                   LOG_STRING("name", new->name), LOG_STRING("status", new->status),
-                                  LOG_STRING("url", new->url));
+                                  LOG_STRING("url", new->url), namespace_field(new));
                 break;
         case WORKLOAD_REMOVED:
                 changes->removed++;
                 if (line)
                         log_event(LEVEL_INFO, EVENT_WORKLOADS_CHANGED, "Workload removed",
-                                  LOG_STRING("name", old->name));
+                                  LOG_STRING("name", old->name), namespace_field(old));
                 break;
         case WORKLOAD_CHANGED:
                 changes->changed++;
                 if (line)
                         log_event(LEVEL_INFO, EVENT_WORKLOADS_CHANGED, "Workload changed",
                                   LOG_STRING("name", new->name), LOG_STRING("status", new->status),
-                                  LOG_STRING("previous_status", old->status), LOG_STRING("url", new->url));
+                                  LOG_STRING("previous_status", old->status), LOG_STRING("url", new->url),
+                                  namespace_field(new));
                 break;
         }
 }
@@ -127,16 +134,37 @@ size_t poll_log_registry(const struct registry *old, const struct registry *new)
         return n;
 }
 
+void poll_log_missing(const char *missing) {
+        if (missing[0])
+                log_event(LEVEL_INFO, EVENT_NONE, "Resources of ToolHive that are not installed in the cluster are passed over",
+                          LOG_STRING("resources", missing));
+        else
+                log_event(LEVEL_INFO, EVENT_NONE, "All resources of ToolHive are installed in the cluster");
+}
+
 void poll_log_problem(const struct source *source, enum call_kind kind, const struct outcome *outcome,
                       usec_t next_try, bool repeated) {
+        enum log_level level = repeated ? LEVEL_DEBUG : LEVEL_WARNING;
         char message[128];
+
+        if (outcome->denied.verb) {
+                snprintf(message, sizeof message, outcome->status == 401 ? "%s does not know the account"
+                                                                         : "%s denies the account what it needs",
+                         source->ops->name);
+                log_event(level, EVENT_DEGRADED, message,
+                          LOG_STRING("operation", call_kind_name(kind)), LOG_INT("status", outcome->status),
+                          LOG_STRING("verb", outcome->denied.verb), LOG_STRING("resources", outcome->denied.resources),
+                          LOG_STRING("scope", outcome->denied.scope), LOG_STRING("remedy", outcome->denied.remedy),
+                          LOG_STRING("error", outcome->error), LOG_SECONDS("next_try_seconds", next_try));
+                return;
+        }
 
         if (outcome->runtime_away)
                 snprintf(message, sizeof message, "%s's container runtime is away", source->ops->name);
         else
                 snprintf(message, sizeof message, "%s gives an answer that is of no use", source->ops->name);
 
-        log_event(repeated ? LEVEL_DEBUG : LEVEL_WARNING, EVENT_DEGRADED, message,
+        log_event(level, EVENT_DEGRADED, message,
                   LOG_STRING("operation", call_kind_name(kind)), LOG_INT("status", outcome->status),
                   LOG_STRING("error", outcome->error), LOG_SECONDS("next_try_seconds", next_try));
 }

@@ -18,7 +18,7 @@
 #include "report/notify.h"
 #include "service/service.h"
 #include "service/worker.h"
-#include "source/toolhive.h"
+#include "source/kubernetes.h"
 
 #define STOP_PATIENCE (500 * USEC_PER_MSEC)
 
@@ -161,6 +161,15 @@ static void tell_overridden(const struct configuration *configuration) {
                           LOG_STRING("endpoint", configuration->settings.toolhive_api_url));
 }
 
+/* Whoever listens on the way would have it. */
+static void tell_withheld_token(const struct settings *settings) {
+        if (settings->runtime_mode == RUNTIME_K8S && kubernetes_withholds_token(settings))
+                log_event(LEVEL_WARNING, EVENT_TOKEN_WITHHELD,
+                          "The token is not sent over plain HTTP to another machine: K8S_API_SERVER_URL has to be https",
+                          LOG_STRING("endpoint", settings->k8s_api_server_url),
+                          LOG_STRING("token_file", settings->k8s_token_file));
+}
+
 static int run(struct service *service, sd_event *event) {
         int r;
 
@@ -184,11 +193,12 @@ int service_run(const struct configuration *configuration) {
         r = block_signals();
         tell_start(configuration);
         tell_overridden(configuration);
+        tell_withheld_token(&configuration->settings);
 
         if (r >= 0)
                 r = waiter_init(&service.waiter);
         if (r >= 0) {
-                worker_init(&service.worker, &configuration->settings, &service.waiter, toolhive_new);
+                worker_init(&service.worker, &configuration->settings, &service.waiter, source_new);
                 service.ended_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
                 r = service.ended_fd < 0 ? -errno : sd_event_new(&event);
         }

@@ -115,6 +115,11 @@ static void update_state(struct worker *worker) {
         operations_set_state(&worker->operations, state);
 }
 
+/* Kubernetes has no registry. */
+static bool has_poll(const struct worker *worker, const struct poll *poll) {
+        return poll->kind == CALL_LIST_WORKLOADS || worker->settings->runtime_mode == RUNTIME_DOCKER;
+}
+
 /* A reload may come during any operation and any wait; it makes due what was not asked for since. */
 static void take_reload(struct worker *worker) {
         struct operations *operations = &worker->operations;
@@ -123,7 +128,7 @@ static void take_reload(struct worker *worker) {
         if (waiter_take_reload(worker->waiter))
                 operations->reloaded_at = waiter_now(worker->waiter);
         for (size_t i = 0; i < ELEMENTSOF(polls); i++)
-                if (polls[i]->began < operations->reloaded_at)
+                if (polls[i]->began < operations->reloaded_at && has_poll(worker, polls[i]))
                         polls[i]->due = 0;
         operations->reloaded_at = 0;
 }
@@ -141,6 +146,19 @@ static int run_poll(struct worker *worker, struct poll *poll) {
         notify_ready(&worker->notify);
         if (poll->large)
                 malloc_trim(0);
+        return 0;
+}
+
+/* What a watch has told, which is no poll and asks nobody. */
+static int take_changes(struct worker *worker) {
+        bool news;
+        int r;
+
+        r = poll_take_changes(&worker->workloads, &worker->operations, worker->settings, &news);
+        if (r < 0)
+                return r;
+        update_state(worker);
+        publish(worker, news);
         return 0;
 }
 
@@ -166,7 +184,7 @@ static int check_woken(struct worker *worker) {
         r = worker->source->ops->check(worker->source);
         if (r < 0)
                 return r;
-        log_debug(r == 0 ? "Woken, and ToolHive is still there" : "Woken, and ToolHive does not answer",
+        log_debug(r == 0 ? "Woken, and all is as it was" : "Woken, and nobody answers",
                   LOG_STRING("endpoint", worker->source->endpoint.url));
         if (r > 0) {
                 worker->workloads.due = 0;
@@ -182,7 +200,7 @@ static int check_woken(struct worker *worker) {
 static int wait_for_due(struct worker *worker, usec_t due) {
         usec_t deadline = due != USEC_INFINITY ? due : waiter_now(worker->waiter) + CHECK_INTERVAL;
         /* During the start-up delay there is no ToolHive yet whose identity could be checked. */
-        unsigned mask = worker->source->known ? WAIT_FILE | WAIT_CONNECTION : 0;
+        unsigned mask = worker->source->known ? WAIT_FILE | WAIT_CONNECTION | WAIT_CHANGE : 0;
         int r;
 
         r = operations_wait(&worker->operations, deadline, mask);
@@ -190,6 +208,8 @@ static int wait_for_due(struct worker *worker, usec_t due) {
                 return r;
         if (r & WAIT_RELOAD)
                 return 0;
+        if (r & WAIT_CHANGE)
+                return take_changes(worker);
         if (r & (WAIT_FILE | WAIT_CONNECTION))
                 return check_woken(worker);
         return due == USEC_INFINITY ? check_alive(worker) : 0;
@@ -260,7 +280,9 @@ static int begin(struct worker *worker) {
                 .started_at = waiter_realtime(worker->waiter),
         };
         snprintf(snapshot->host, sizeof snapshot->host, "%s",
-                 settings->toolhive_api_url ?: settings->toolhive_host);
+                 settings->runtime_mode == RUNTIME_K8S
+                         ? settings->k8s_api_server_url
+                         : settings->toolhive_api_url ?: settings->toolhive_host);
         open_state_file(worker);
         restore(worker);
 
@@ -281,9 +303,9 @@ static int begin(struct worker *worker) {
         worker->registry = (struct poll) {
                 .kind = CALL_REGISTRY,
                 .interval = settings->registry_polling_interval,
-                .due = due,
                 .report = &snapshot->registry_poll,
         };
+        worker->registry.due = has_poll(worker, &worker->registry) ? due : USEC_INFINITY;
         snapshot->workloads_poll.next_poll_at = snapshot->registry_poll.next_poll_at =
                 snapshot->started_at + settings->startup_polling_delay;
 

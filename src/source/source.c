@@ -1,8 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* What is common to the backends: the names of the calls, and the end of one. */
+/* What is common to the backends: the choice between them, the names of the calls, and the end of one. */
 
+#include <errno.h>
+
+#include "source/kubernetes.h"
 #include "source/source.h"
+#include "source/toolhive.h"
+
+int source_new(const struct settings *settings, struct waiter *waiter, const char *last,
+               struct source **ret_source) {
+        switch (settings->runtime_mode) {
+        case RUNTIME_DOCKER:
+                return toolhive_new(settings, waiter, last, ret_source);
+        case RUNTIME_K8S:
+                return kubernetes_new(settings, waiter, last, ret_source);
+        }
+        return -EINVAL;
+}
 
 const char *call_kind_name(enum call_kind kind) {
         switch (kind) {
@@ -30,5 +45,6 @@ void call_done(struct call *call) {
         registry_catalog_free(call->catalog);
         json_object_put(call->document);
         free(call->message);
+        free(call->several);
         *call = (struct call) { .kind = call->kind };
 }

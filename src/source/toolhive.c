@@ -58,11 +58,12 @@ static int toolhive_check(struct source *source) {
                               error);
 }
 
-static void toolhive_watch(struct source *source) {
+static int toolhive_wait(struct source *source, usec_t deadline, unsigned mask) {
         struct toolhive *toolhive = toolhive_of(source);
 
         source->waiter->file_fd = toolhive->watch ? file_watch_fd(toolhive->watch) : -1;
         source->waiter->connection_fd = http_idle_socket(toolhive->http);
+        return waiter_until(source->waiter, deadline, mask);
 }
 
 static bool toolhive_file_changed(struct source *source) {
@@ -92,7 +93,7 @@ static const struct source_ops toolhive_ops = {
         .perform = toolhive_perform,
         .find = toolhive_find,
         .check = toolhive_check,
-        .watch = toolhive_watch,
+        .wait = toolhive_wait,
         .file_changed = toolhive_file_changed,
         .free = toolhive_free,
 };
@@ -131,12 +132,13 @@ int toolhive_new(const struct settings *settings, struct waiter *waiter, const c
 
         source = &toolhive->source;
         source->ops = &toolhive_ops;
+        source->details_tell_urls = true;
         source->waiter = waiter;
         source->requests = toolhive_requests;
         toolhive->settings = settings;
         toolhive->identity_timeout = usec_min(settings->timeout, IDENTITY_TIMEOUT_MAX);
 
-        r = http_new(waiter, &toolhive->http);
+        r = http_new(waiter, 1, &toolhive->http);
         if (r < 0)
                 return r;
 

@@ -14,7 +14,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "base/ascii.h"
 #include "source/toolhive_call.h"
 #include "source/verdict.h"
 
@@ -34,24 +33,15 @@ static const char *const call_paths[CALL_KINDS] = {
 _Static_assert(sizeof API "/registry/default/servers/" + (size_t) 3 * CALL_NAME_MAX <= PATH_MAX_SIZE,
                "the longest name fits into a path");
 
-/* The path of a call; a name is one segment of it, percent-encoded (RFC 3986, 2.3). */
+/* The path of a call; a name is one segment of it. */
 static void build_path(const struct call *call, char path[static PATH_MAX_SIZE]) {
-        static const char hex[] = "0123456789ABCDEF";
         size_t n = (size_t) snprintf(path, PATH_MAX_SIZE, "%s", call_paths[call->kind]);
-        const unsigned char *name = (const unsigned char *) call->name;
+        char name[CALL_NAME_MAX + 1];
 
         if (call->kind != CALL_WORKLOAD_DETAILS && call->kind != CALL_REGISTRY_ENTRY)
                 return;
-
-        for (size_t i = 0; i < CALL_NAME_MAX && name[i]; i++)
-                if (ascii_is_alphanumeric((char) name[i]) || strchr("-._~", name[i]))
-                        path[n++] = (char) name[i];
-                else {
-                        path[n++] = '%';
-                        path[n++] = hex[name[i] >> 4];
-                        path[n++] = hex[name[i] & 15];
-                }
-        path[n] = '\0';
+        snprintf(name, sizeof name, "%s", call->name);
+        (void) url_escape(name, path + n);
 }
 
 /* Any web server may answer with some object: it has to be one about what was asked for. */

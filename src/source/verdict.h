@@ -22,6 +22,13 @@ enum reading {
  */
 enum reading verdict_read(const struct call *call, const struct http_response *response, bool body_good);
 
+/*
+ * The same for the API server, at whose address nobody else is expected, so that
+ * no check follows a READING_CHECK: any status is an answer, but for 429 and a
+ * gateway's 502 to 504.
+ */
+enum reading verdict_of_cluster(const struct http_response *response);
+
 /* After the check of a READING_CHECK that passed: whether the status is a result of the call, not an error. */
 bool verdict_is_result(enum call_kind kind, int status);
 

@@ -170,13 +170,14 @@ class TestValues(unittest.TestCase):
         self.assertEqual(run("--toolhive-port")[0], CONFIG)
         self.assertEqual(run("frobnicate")[0], CONFIG)
 
-    def test_kubernetes_mode_is_refused_and_the_pods_variables_are_not_read(self):
+    def test_in_kubernetes_mode_the_pods_variables_are_not_read(self):
         for mode in ("k8s", "K8S"):
-            code, _, errors = run(runtime_mode=mode, toolhive_port="tcp://10.0.0.1:8080",
-                                  toolhive_prot="tcp://10.0.0.1:8080")
-            self.assertEqual((code, len(errors)), (CONFIG, 1), errors)
-            self.assertIn("RUNTIME_MODE", errors[0])
-            self.assertIn("Kubernetes", errors[0])
+            code, rows, errors = check(runtime_mode=mode, toolhive_port="tcp://10.0.0.1:8080",
+                                       toolhive_prot="tcp://10.0.0.1:8080", toolhive_timeout=20)
+            self.assertEqual((code, errors), (OK, []))
+            self.assertEqual(rows["runtime-mode"], ("k8s", "environment"))
+            self.assertEqual(rows["toolhive-port"], ("none", "default"))
+            self.assertEqual(rows["toolhive-timeout"], ("20", "environment"))
 
 
 class TestOrigins(unittest.TestCase):
@@ -308,9 +309,8 @@ class TestCommands(unittest.TestCase):
         self.assertEqual((code, errors, rows["toolhive-port"]), (OK, [], ("50001", "command line")))
 
     def test_settings_hold_for_commands_too(self):
-        for settings in ({"runtime_mode": "k8s"}, {"toolhive_timeout": "x"}):
-            code, output, errors = run("list", "--toolhive-api-url=http://127.0.0.1:1", **settings)
-            self.assertEqual((code, output, len(errors)), (CONFIG, "", 1), errors)
+        code, output, errors = run("list", "--toolhive-api-url=http://127.0.0.1:1", toolhive_timeout="x")
+        self.assertEqual((code, output, len(errors)), (CONFIG, "", 1), errors)
 
     def test_completion_is_without_a_word(self):
         code, _, errors = run("--nonsense=1", "complete", "--frobnicate", "x", toolhive_port="bad")

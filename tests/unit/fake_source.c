@@ -170,7 +170,8 @@ static int fake_check(struct source *source) {
         return somebody_listens(world) && endpoint_equal(&there, &source->endpoint) ? 0 : 1;
 }
 
-static void fake_watch(struct source *source _unused_) {
+static int fake_wait(struct source *source, usec_t deadline, unsigned mask) {
+        return waiter_until(source->waiter, deadline, mask);
 }
 
 static bool fake_file_changed(struct source *source) {
@@ -201,7 +202,7 @@ static const struct source_ops fake_ops = {
         .perform = fake_perform,
         .find = fake_find,
         .check = fake_check,
-        .watch = fake_watch,
+        .wait = fake_wait,
         .file_changed = fake_file_changed,
         .free = fake_free,
 };
@@ -212,6 +213,7 @@ void fake_init(struct fake_source *fake, struct virtual_waiter *v) {
                         .ops = &fake_ops,
                         .waiter = &v->waiter,
                         .can_move = true,
+                        .details_tell_urls = true,
                         .requests = fake_requests,
                 },
                 .v = v,

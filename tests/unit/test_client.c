@@ -322,7 +322,7 @@ START_TEST(urls_are_completed) {
                 ck_assert_int_eq(begin(30), 0);
                 ck_assert_int_eq(client_run(&client, &call, "Listing workloads"), 0);
                 capture_forget();
-                ck_assert_int_eq(client_complete_urls(&client, call.workloads), 0);
+                ck_assert_int_eq(client_complete_list(&client, call.workloads), 0);
                 ck_assert_pstr_eq(call.workloads->items[0]->url, fails ? NULL : "http://127.0.0.1:17000/a");
                 ck_assert_pstr_eq(call.workloads->items[1]->url, NULL);
                 capture_expect(fails ? "WARNING  ToolHive answers 504 to get workload details error=\"too slow\"\n" : "");

@@ -1,0 +1,504 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * What changes after a list: a request for each resource whose answer does not
+ * end, one line for each event (ADDED, MODIFIED, DELETED, and from time to time a
+ * BOOKMARK, which only says how far all has been told). The three share the
+ * multi handle with all other requests, and are driven wherever that is.
+ *
+ * A watch goes on from the version up to which the store is right. Its end is no
+ * news: a server ends it after the time that it is given for it, or restarts, or
+ * something between the two has had enough; then it begins again from where it
+ * was. If it then cannot begin, that is WAIT_CONNECTION: the worker asks whether
+ * the API server is still there, and where it is not, the retry loop takes over,
+ * whose failure stops the watches until there is a list again. Where the server
+ * does not remember that far back (410), a list is wanted as well.
+ *
+ * A watch that ends as soon as it has begun must not keep two machines busy: the
+ * first time it begins anew at once, then after 1, 2, 4 … 60 s, until one holds.
+ *
+ * While a list is under way its watch goes on, and may tell changes that the list
+ * does not have yet; then it begins again from the list's version. resourceVersion
+ * is opaque by contract and has always been a number; where it is none, each list
+ * is followed by a new watch.
+ *
+ * A server that is told to end lets its watches be, and silent, for a minute; what
+ * it ends at once is the connection that the lists are asked on. So that one is
+ * watched too.
+ */
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/ascii.h"
+#include "report/log.h"
+#include "source/kubernetes_call.h"
+
+#define TIMEOUT_SECONDS "290"
+/* A watch in which nothing at all is told for so long is not one any more. */
+#define SILENCE_MAX (300 * USEC_PER_SEC)
+/* What lasts so long holds. */
+#define STEADY_AFTER (10 * USEC_PER_SEC)
+#define PAUSE_MAX (60 * USEC_PER_SEC)
+/* From so many ends in a row on, it is told. */
+#define FAILURES_TOLD 3
+/* More than etcd takes for an object, and what is around it. */
+#define LINE_MAX ((size_t) 2 << 20)
+#define ERROR_BODY_MAX ((size_t) 64 << 10)
+/* Changes that come together are told together, and telling them takes a fifth of the time at most. */
+#define QUIET_MIN (50 * USEC_PER_MSEC)
+#define QUIET_MAX USEC_PER_SEC
+#define QUIET_SHARE 4
+
+struct watch {
+        struct kubernetes *kubernetes;  /* borrowed */
+        struct listed *listed;          /* borrowed: what it keeps up to date */
+
+        struct http_transfer *transfer; /* NULL: none under way */
+        char *token;                    /* that it was begun with */
+        struct text line;               /* whose end has not come yet */
+        usec_t begun_at;
+        usec_t heard_at;                /* the last event */
+        bool answered;                  /* with 200 */
+        bool too_old;                   /* an event said so */
+        char told[RESOURCE_VERSION_SIZE];       /* of the last event of this transfer, or where it began */
+
+        usec_t begin_at;                /* USEC_INFINITY: after the next list */
+        unsigned failures;              /* in a row, without one that held */
+        struct outcome problem;         /* VERDICT_DONE: none */
+
+        bool changed, expired, lost;    /* still to be told: see kubernetes_wait() */
+};
+
+int watch_new(struct kubernetes *kubernetes, struct listed *listed, struct watch **ret_watch) {
+        struct watch *watch = malloc(sizeof *watch);
+
+        if (!watch)
+                return -ENOMEM;
+        *watch = (struct watch) {
+                .kubernetes = kubernetes,
+                .listed = listed,
+                .begin_at = USEC_INFINITY,
+                .problem.verdict = VERDICT_DONE,
+        };
+        *ret_watch = watch;
+        return 0;
+}
+
+/* Ends what is under way. */
+static void drop(struct watch *watch) {
+        watch->transfer = http_transfer_free(watch->transfer);
+        free(STEAL(watch->token));
+        text_done(&watch->line);
+        watch->answered = watch->too_old = false;
+        watch->told[0] = '\0';
+}
+
+struct watch *watch_free(struct watch *watch) {
+        if (!watch)
+                return NULL;
+        drop(watch);
+        free(watch);
+        return NULL;
+}
+
+void watch_stop(struct watch *watch) {
+        drop(watch);
+        watch->begin_at = USEC_INFINITY;
+        watch->problem = (struct outcome) { .verdict = VERDICT_DONE };
+        watch->changed = watch->expired = watch->lost = false;
+}
+
+const struct outcome *watch_problem(const struct watch *watch) {
+        return &watch->problem;
+}
+
+static void set_problem(struct watch *watch, const struct outcome *problem) {
+        watch->changed |= watch->problem.verdict != problem->verdict || strcmp(watch->problem.error, problem->error) != 0;
+        watch->problem = *problem;
+}
+
+static void clear_problem(struct watch *watch) {
+        set_problem(watch, &(struct outcome) { .verdict = VERDICT_DONE });
+}
+
+/* ---- versions ---- */
+
+static bool is_number(const char *version) {
+        return version[0] && version[strspn(version, "0123456789")] == '\0';
+}
+
+/* Without the width of any type as a limit; true where it cannot be told. */
+static bool is_newer(const char *version, const char *than) {
+        size_t size, than_size;
+
+        if (!is_number(version) || !is_number(than))
+                return true;
+        version += strspn(version, "0");
+        than += strspn(than, "0");
+        size = strlen(version);
+        than_size = strlen(than);
+        return size != than_size ? size > than_size : strcmp(version, than) > 0;
+}
+
+static usec_t pause_after(unsigned failures) {
+        if (failures <= 1)
+                return 0;
+        return failures > 8 ? PAUSE_MAX : usec_min(USEC_PER_SEC << (failures - 2), PAUSE_MAX);
+}
+
+static usec_t now_of(const struct watch *watch) {
+        return waiter_now(watch->kubernetes->source.waiter);
+}
+
+void watch_listed(struct watch *watch) {
+        const char *version = watch->listed->resource_version;
+
+        watch->expired = watch->changed = false;
+        if (watch->transfer && !is_newer(watch->told, version))
+                return;
+        drop(watch);
+        watch->begin_at = version[0] ? now_of(watch) + pause_after(watch->failures) : USEC_INFINITY;
+}
+
+/* ---- events ---- */
+
+static int take_object(struct watch *watch, const char *type, struct json_slice object) {
+        struct listed *listed = watch->listed;
+        struct resource_object parsed;
+        bool changed = false;
+        const char *problem;
+        int r;
+
+        r = resource_parse(listed->resource, object, &parsed, &problem);
+        if (r == JSON_BAD)
+                log_debug("Passing over an event that makes no sense", LOG_STRING("problem", problem));
+        if (r != 0)
+                return r < 0 ? r : 0;
+
+        if (!is_newer(parsed.version, listed->resource_version))
+                workload_free(parsed.workload);
+        else if (strcmp(type, "DELETED") == 0) {
+                changed = resource_store_remove(&listed->store, parsed.workload->namespace, parsed.workload->name);
+                workload_free(parsed.workload);
+        } else {
+                r = resource_store_put(&listed->store, &parsed, &changed);
+                if (r < 0)
+                        return r;
+        }
+        watch->changed |= changed;
+        return 0;
+}
+
+static void advance(struct watch *watch, struct json_slice object) {
+        char version[RESOURCE_VERSION_SIZE];
+        struct json_slice metadata;
+
+        if (json_slice_member(object, "metadata", &metadata) != 0 || json_type_of(metadata) != '{')
+                return;
+        resource_version(metadata, version);
+        if (!version[0])
+                return;
+        memcpy(watch->told, version, sizeof version);
+        if (is_newer(version, watch->listed->resource_version))
+                memcpy(watch->listed->resource_version, version, sizeof version);
+}
+
+/* What an ERROR says is a Status of the API server. */
+static bool is_expiry(struct json_slice status) {
+        struct json_slice code;
+
+        return json_slice_member(status, "code", &code) == 0 && code.size == 3 && memcmp(code.data, "410", 3) == 0;
+}
+
+static bool is_change(const char *type) {
+        return strcmp(type, "ADDED") == 0 || strcmp(type, "MODIFIED") == 0 || strcmp(type, "DELETED") == 0;
+}
+
+/* False ends the watch. */
+static bool take_line(struct watch *watch, const char *line, size_t size) {
+        struct json_slice event, type, object;
+        const char *problem;
+        char word[16];
+        int r = 0;
+
+        if (json_scan(line, size, &event, &problem) != 0 || json_type_of(event) != '{' ||
+            json_slice_member(event, "type", &type) != 0 || !json_slice_string(type, word, sizeof word) ||
+            json_slice_member(event, "object", &object) != 0 || json_type_of(object) != '{') {
+                log_debug("A watch tells what is no event");
+                return false;
+        }
+
+        watch->heard_at = now_of(watch);
+        if (strcmp(word, "ERROR") == 0) {
+                watch->too_old = is_expiry(object);
+                return false;
+        }
+        if (is_change(word))
+                r = take_object(watch, word, object);
+        if (r == -E2BIG) {
+                struct outcome full;
+
+                kubernetes_unusable(&full, "too many workloads");
+                set_problem(watch, &full);
+        } else if (r < 0)
+                return false;           /* and is told again, from before this one on */
+        advance(watch, object);
+        return true;
+}
+
+/* http_receiver: cuts the stream into lines, most of which come whole and are not copied. */
+static bool receive(const char *data, size_t size, void *user) {
+        struct watch *watch = user;
+        const char *end;
+
+        while ((end = memchr(data, '\n', size))) {
+                size_t n = (size_t) (end - data);
+                bool go_on = true;
+
+                if (watch->line.size > 0) {
+                        text_add_bytes(&watch->line, data, n);
+                        go_on = text_error(&watch->line) == 0 && take_line(watch, watch->line.data, watch->line.size);
+                        text_done(&watch->line);
+                } else if (n > 0)
+                        go_on = take_line(watch, data, n);
+                if (!go_on)
+                        return false;
+                data = end + 1;
+                size -= n + 1;
+        }
+
+        text_add_bytes(&watch->line, data, size);
+        return text_error(&watch->line) == 0 && watch->line.size <= LINE_MAX;
+}
+
+/* ---- beginning and end ---- */
+
+static int start(struct watch *watch) {
+        struct kubernetes *kubernetes = watch->kubernetes;
+        struct http_request request = {
+                .method = "GET",
+                .ca_file = kubernetes->settings->k8s_ca_file,
+                .timeout = kubernetes->settings->timeout,
+                .body_max = ERROR_BODY_MAX,
+                .receive = receive,
+                .user = watch,
+        };
+        char version[3 * RESOURCE_VERSION_SIZE];
+        _cleanup_text_ struct text url = TEXT_INIT;
+        int r;
+
+        (void) url_escape(watch->listed->resource_version, version);
+        kubernetes_add_url(kubernetes, watch->listed, watch->listed->version, &url);
+        text_addf(&url, "?watch=true&allowWatchBookmarks=true&timeoutSeconds=" TIMEOUT_SECONDS "&resourceVersion=%s",
+                  version);
+        r = text_error(&url);
+        if (r == 0)
+                r = kubernetes_read_token(kubernetes, &watch->token);
+        if (r < 0)
+                return r;
+        request.url = url.data;
+        request.token = watch->token;
+        return http_start(kubernetes->http, &request, &watch->transfer);
+}
+
+/* One end more without one that held. */
+static void fail(struct watch *watch) {
+        struct outcome unsteady = { .verdict = VERDICT_ANSWER, .status = 200, .retry_after = USEC_INFINITY,
+                                    .error = "Unusable body: watches end as soon as they have begun" };
+
+        drop(watch);
+        watch->failures++;
+        watch->begin_at = now_of(watch) + pause_after(watch->failures);
+        if (watch->failures >= FAILURES_TOLD && watch->problem.verdict == VERDICT_DONE)
+                set_problem(watch, &unsteady);
+}
+
+static void begin(struct watch *watch) {
+        usec_t now = now_of(watch);
+
+        watch->begin_at = USEC_INFINITY;
+        watch->begun_at = watch->heard_at = now;
+        memcpy(watch->told, watch->listed->resource_version, sizeof watch->told);
+        /* A token that cannot be read is told by the next list. */
+        if (start(watch) < 0) {
+                fail(watch);
+                watch->begin_at = usec_max(watch->begin_at, now + USEC_PER_SEC);
+        }
+}
+
+static void expire(struct watch *watch) {
+        fail(watch);
+        watch->begin_at = USEC_INFINITY;
+        watch->expired = true;
+}
+
+static bool has_other_token(const struct watch *watch) {
+        _cleanup_(freep) char *token = NULL;
+
+        return watch->token && kubernetes_read_token(watch->kubernetes, &token) == 0 && token &&
+               strcmp(token, watch->token) != 0;
+}
+
+/* It was not to be had: why? */
+static void refused(struct watch *watch, const struct http_response *response) {
+        struct outcome outcome;
+
+        switch (kubernetes_read_answer(watch->kubernetes, response, "watch", watch->listed, &outcome)) {
+        case ANSWER_EXPECTED:
+        case ANSWER_FAILED:
+                fail(watch);
+                watch->lost = true;
+                if (outcome.retry_after != USEC_INFINITY)
+                        watch->begin_at = usec_max(watch->begin_at, now_of(watch) + outcome.retry_after);
+                break;
+        case ANSWER_NOT_FOUND:
+        case ANSWER_GONE:
+                expire(watch);
+                break;
+        case ANSWER_OTHER:
+                if (outcome.status == 401 && has_other_token(watch)) {
+                        fail(watch);
+                        break;
+                }
+                drop(watch);
+                set_problem(watch, &outcome);
+                break;
+        }
+}
+
+/* It has begun, and is over. */
+static void ended(struct watch *watch) {
+        if (watch->too_old)
+                expire(watch);
+        else if (now_of(watch) - watch->begun_at >= STEADY_AFTER) {
+                drop(watch);
+                watch->begin_at = now_of(watch);
+        } else
+                fail(watch);
+}
+
+/* What has become of it since the last look. */
+static void look(struct watch *watch, usec_t now) {
+        const struct http_response *response;
+
+        if (!watch->transfer)
+                return;
+        if (!watch->answered && http_status(watch->transfer) == 200) {
+                watch->answered = true;
+                watch->heard_at = now;
+                /* One that was refused is so no more; one that did not hold has to hold first. */
+                if (watch->problem.status != 200)
+                        clear_problem(watch);
+        }
+        if (watch->answered && watch->failures > 0 && now - watch->begun_at >= STEADY_AFTER) {
+                watch->failures = 0;
+                clear_problem(watch);
+        }
+
+        response = http_finished(watch->transfer);
+        if (response && watch->answered)
+                ended(watch);
+        else if (response)
+                refused(watch, response);
+        else if (watch->answered && now - watch->heard_at >= SILENCE_MAX)
+                ended(watch);
+        else if (!watch->answered && now - watch->begun_at >= watch->kubernetes->settings->timeout) {
+                fail(watch);
+                watch->lost = true;
+        }
+}
+
+/* When the next look is due, whatever comes before. */
+static usec_t next_look(const struct watch *watch) {
+        if (!watch->transfer)
+                return watch->begin_at;
+        if (!watch->answered)
+                return watch->begun_at + watch->kubernetes->settings->timeout;
+        if (watch->failures > 0)
+                return watch->begun_at + STEADY_AFTER;
+        return watch->heard_at + SILENCE_MAX;
+}
+
+/* ---- waiting ---- */
+
+bool watch_take_change(struct watch *watch) {
+        bool changed = watch->changed;
+
+        watch->changed = false;
+        return changed;
+}
+
+bool watch_take_expiry(struct watch *watch) {
+        bool expired = watch->expired;
+
+        watch->expired = false;
+        return expired;
+}
+
+/* Looks after all of them: what there is to tell, as events; *until becomes earlier where a look is due before. */
+static unsigned look_after(struct kubernetes *kubernetes, usec_t now, bool may_begin, usec_t *until) {
+        unsigned events = 0;
+
+        for (size_t i = 0; i < RESOURCES; i++) {
+                struct watch *watch = kubernetes->listed[i].watch;
+
+                look(watch, now);
+                if (may_begin && !watch->transfer && now >= watch->begin_at)
+                        begin(watch);
+                if (may_begin || watch->transfer)
+                        *until = usec_min(*until, next_look(watch));
+                if (watch->changed || watch->expired)
+                        events |= WAIT_CHANGE;
+                if (watch->lost)
+                        events |= WAIT_CONNECTION;
+        }
+        return events;
+}
+
+static void forget_losses(struct kubernetes *kubernetes) {
+        for (size_t i = 0; i < RESOURCES; i++)
+                kubernetes->listed[i].watch->lost = false;
+}
+
+/* What was told last took some time to be written down: so long, and then some, nothing is told. */
+static void keep_quiet(struct kubernetes *kubernetes, usec_t now) {
+        usec_t quiet;
+
+        if (kubernetes->told_at == 0)
+                return;
+        quiet = usec_max(QUIET_SHARE * (now - kubernetes->told_at), QUIET_MIN);
+        kubernetes->quiet_until = now + usec_min(quiet, QUIET_MAX);
+        kubernetes->told_at = 0;
+}
+
+int kubernetes_wait(struct source *source, usec_t deadline, unsigned mask) {
+        struct kubernetes *kubernetes = kubernetes_of(source);
+        usec_t now = waiter_now(source->waiter);
+
+        keep_quiet(kubernetes, now);
+        for (bool first = true;; first = false) {
+                usec_t until = deadline;
+                unsigned events;
+                int r;
+
+                events = look_after(kubernetes, now, mask & WAIT_CHANGE, &until) & mask;
+                if ((events & WAIT_CHANGE) && now >= kubernetes->quiet_until) {
+                        kubernetes->told_at = now;
+                        return WAIT_CHANGE;
+                }
+                if (events & WAIT_CHANGE)
+                        until = usec_min(until, kubernetes->quiet_until);
+                if (events & WAIT_CONNECTION) {
+                        forget_losses(kubernetes);
+                        return WAIT_CONNECTION;
+                }
+                if (!first && now >= deadline)
+                        return 0;
+
+                r = http_wait(kubernetes->http, until, mask & (WAIT_RELOAD | WAIT_CONNECTION));
+                if (r < 0 || (r & ~WAIT_CHANGE))
+                        return r;
+                now = waiter_now(source->waiter);
+        }
+}
