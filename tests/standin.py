@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""A stand-in for ToolHive: answers as `thv serve` does, and misbehaves on demand.
+"""A stand-in for ToolHive: answers as `thv serve` does, and misbehaves on demand. With `--backend
+kubernetes` it is an API server that holds ToolHive's resources.
 
 It serves the tests and the demonstration and is never installed. When all its ports listen it
 prints one JSON line (pid, port, urls, socket, control, nonce) on stdout. It ends on SIGTERM and
@@ -15,9 +16,11 @@ Each is POST /standin/VERB with a JSON object; the answer is JSON, 400 with {"er
 refused:
 
   behave     {"name": …, "route": "GET /api/v1beta/workloads", "count": 3, …parameters}
-             route `*` (the default) is every request; a path may end in `*`; with a `?` the query
-             counts too. The first rule that matches is played. refuse and backlog-full act at once
-             and last until start; `silence` and its like hold for connections made from now on.
+             route `*` (the default) is every request; `*` in a path is any text; with a `?` or `=`
+             the query counts too: "GET *watch=1*". Below /apis/ the method may be WATCH or LIST:
+             "WATCH *", "LIST *mcpservers". The first rule that matches is played. refuse and
+             backlog-full act at once and last until start; `silence` and its like hold for
+             connections made from now on.
   clear      {}                       forgets all behaviours
   stop       {"discovery": true}      closes the port and its connections at once, removes the file
   start      {}                       listens again on the same port, writes the file
@@ -31,6 +34,20 @@ refused:
              {"remove": [names]}, {"last_updated": "…"}, {"problem": "registry_unavailable"}, {"raw": "text"}
   toolhive   {"version": …, "nonce": …, "runtime_away": bool, "starting_ms": N, "install_ms": N,
              "started_status": "running", what an installed one becomes after starting}
+  objects    the Kubernetes ones: {"count": N, "namespaces": [names], "old": bool, "phase": …} of
+             MCPServers; {"add": [object…]}, {"update": [object…]}, {"remove": [object…]}, where an object
+             is "NAME", "NAMESPACE/NAME", "RESOURCE/NAMESPACE/NAME" or {"resource" or "kind": …,
+             "namespace": …, "name": …, "old": bool} with what is to be merged into it, null to leave out:
+             {"name": "fetch", "status": {"phase": "Failed", "url": null}}. old is ToolHive's first shape.
+             {"raw": "text"} or {"raw": {RESOURCE: "text"}}: instead of lists, until the next of these
+  kubernetes what lasts, null to take it back: {"tokens": {TOKEN: USER}}, {"rules": [{"user": …, "verb": …,
+             "resource": …, "namespace": …}…]} with a word, some, or "*", which is also what is not said,
+             {"anonymous": false} for 401 instead of system:anonymous, {"serve": {RESOURCE: [versions]}},
+             {"page_max": N}, {"history": N} changes are remembered, {"version": …}.
+             What happens now: {"forget": true} makes all older versions expired, {"expire_continue": N}
+             the pages that are asked for next; {"bookmark": true}, {"event": "a line of any kind"} and
+             {"end_watches": true} go to all watches, or with {"resource": …} to those of one.
+             The answer tells resourceVersion, oldest and the number of watches
   discovery  {"action": "write" or "remove", "text": any content, "mode": 384, "fields": {"url": …}}
   requests   {}                       requests and connections so far: method, path, port, connection, time
   reset      {}                       forgets those
@@ -53,11 +70,12 @@ import socket
 import threading
 import time
 
+from standin_kubernetes import Kubernetes
 from standin_misbehave import Exchange, Rule, Rules, normal
 from standin_toolhive import ToolHive
 from standin_wire import Answer, Connection, Gone
 
-BACKENDS = {"toolhive": ToolHive}
+BACKENDS = {"toolhive": ToolHive, "kubernetes": Kubernetes}
 PR_SET_PDEATHSIG = 1
 BACKLOG = 1024
 
@@ -281,7 +299,7 @@ class Cast:
     def __init__(self, options):
         self.nonce = os.urandom(16).hex() if options.nonce is None else options.nonce
         self.journal = Journal()
-        backend = BACKENDS[options.backend](options.version, self.nonce, options.workloads, options.registry_servers)
+        backend = BACKENDS[options.backend].from_options(options, self.nonce)
         hosts = options.host or ([] if options.socket else ["127.0.0.1"])
         self.main = Server(backend, self.journal, (), hosts, options.socket, tls_context(options.tls))
         self.servers = {"main": self.main}
@@ -414,9 +432,9 @@ def parse_arguments(arguments=None):
     where.add_argument("--port-range", type=port_list, metavar="A-B", help="the first free one of these")
     parser.add_argument("--socket", metavar="PATH", help="a Unix socket; alone unless --host is given")
     parser.add_argument("--tls", nargs=2, metavar=("CERT", "KEY"))
-    parser.add_argument("--workloads", type=int, default=0, metavar="N")
+    parser.add_argument("--workloads", type=int, default=0, metavar="N", help="in Kubernetes MCPServers")
     parser.add_argument("--registry-servers", type=int, default=79, metavar="N")
-    parser.add_argument("--version", default="v0.44.0")
+    parser.add_argument("--version", help="v0.44.0 unless given, of Kubernetes v1.34.1")
     parser.add_argument("--nonce", default=None, metavar="HEX", help="random unless given; empty sends none")
     parser.add_argument("--discovery-file", metavar="PATH")
     parser.add_argument("--misbehave", type=misbehaviour, action="append", default=[], metavar="NAME[,k=v]…")

@@ -10,14 +10,16 @@ which route, and how many times.
 """
 
 import base64
+import contextlib
 import functools
 import itertools
 import os
+import re
 import struct
 import threading
 import zlib
 
-from standin_wire import Answer
+from standin_wire import CHUNKED, LAST_CHUNK, Answer, ChunkWriter, chunk
 
 KEEP = True
 BLANKS = b" " * 65536
@@ -43,7 +45,29 @@ class Exchange:
         self.connection.send(data)
 
     def send_chunk(self, data, extension=b""):
-        self.send(b"%x%s\r\n%s\r\n" % (len(data), extension, data))
+        self.send(chunk(data, extension))
+
+    @contextlib.contextmanager
+    def pieces(self, wait=None):
+        """Sends the head of an answer that goes on, and gives its pieces; the only one of any other is its body."""
+        answer = self.answer()
+        self.send(answer.head(CHUNKED))
+        pieces = answer.pieces(wait or self.connection.hold) if answer.pieces else (body for body in [answer.body])
+        with contextlib.closing(pieces):
+            yield pieces
+
+    def stream(self):
+        """All of an answer that goes on, as a good server sends it."""
+        writer = ChunkWriter(self.send)
+
+        def wait(seconds, fd):
+            writer.flush()
+            self.connection.hold(seconds, fd)
+        with self.pieces(wait) as pieces:
+            for piece in pieces:
+                writer.write(piece)
+        writer.flush()
+        self.send(LAST_CHUNK)
 
     def drip(self, data, interval):
         for byte in data:
@@ -79,13 +103,15 @@ class Rule:
         return cls(name, **{key: _value(value) for key, _, value in (p.partition("=") for p in pairs)})
 
     def matches(self, request):
-        """`*`, `METHOD PATH` or `* PATH`; a path may end in `*`; with a `?` the query counts too."""
+        """`*`, `METHOD PATH` or `* PATH`; `*` in a path is any text; with a `?` or `=` the query counts too.
+
+        WATCH and LIST are methods, too: see Request.verb()."""
         if self.route == "*":
             return True
         method, _, pattern = self.route.partition(" ")
-        path = request.target if "?" in pattern else request.path
-        return (method in ("*", request.method)
-                and (path.startswith(pattern[:-1]) if pattern.endswith("*") else path == pattern))
+        path = request.target if "?" in pattern or "=" in pattern else request.path
+        return (method in ("*", request.method, request.verb())
+                and re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), path) is not None)
 
     def play(self, exchange):
         return self._function(exchange, **self.parameters)
@@ -199,8 +225,10 @@ def drip_body(exchange, interval=1.0):
 @behaviour("normal")
 def normal(exchange):
     answer = exchange.answer()
-    # One send: header and body in one segment where they fit, as a buffered server would do it.
-    exchange.send(answer.head() + answer.body)
+    if answer.pieces:
+        exchange.stream()
+    else:
+        exchange.send(answer.wire())
     return KEEP
 
 
@@ -348,9 +376,6 @@ def bad_utf8(exchange, kind="lead"):
 
 # ---- too much ----
 
-CHUNKED = [("Transfer-Encoding", "chunked")]
-
-
 def _padding(body, mib):
     """Blanks that make a JSON body that long and leave its meaning: only the size is wrong."""
     left = int(mib * (1 << 20)) - len(body)
@@ -378,7 +403,7 @@ def chunked(exchange, mib=0, size=4096):
         exchange.send_chunk(answer.body[start:start + size])
     for blanks in _padding(answer.body, mib):
         exchange.send_chunk(blanks)
-    exchange.send(b"0\r\n\r\n")
+    exchange.send(LAST_CHUNK)
     return KEEP
 
 
@@ -443,7 +468,7 @@ def chunk_extension(exchange, mb=3):
     answer = exchange.answer()
     exchange.send(answer.head(CHUNKED))
     exchange.send_chunk(answer.body, b";x=" + b"x" * (mb * 1_000_000))
-    exchange.send(b"0\r\n\r\n")
+    exchange.send(LAST_CHUNK)
     return KEEP
 
 

@@ -2,7 +2,7 @@
 """The stand-in's ToolHive: what it knows, and what it answers to each request of the API.
 
 A backend of the stand-in has two methods: answer(request) gives an Answer, control(verb, arguments)
-changes what is known and gives a JSON value. The Kubernetes API becomes a second such class.
+changes what is known and gives a JSON value. The Kubernetes API is a second such class.
 Everything here is called from many connection threads, so one lock covers all of the state.
 """
 
@@ -88,6 +88,10 @@ class ToolHive:
         self._rendered = {}
         self._fill_workloads(workloads)
         self._fill_registry(servers, remote_servers)
+
+    @classmethod
+    def from_options(cls, options, nonce):
+        return cls(options.version or "v0.44.0", nonce, options.workloads, options.registry_servers)
 
     # ---- answers ----
 

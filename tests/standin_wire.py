@@ -16,6 +16,10 @@ import urllib.parse
 
 MAX_HEAD = 64 << 10
 MAX_BODY = 16 << 20
+CHUNKED = [("Transfer-Encoding", "chunked")]
+LAST_CHUNK = b"0\r\n\r\n"
+# Go's server keeps so much before it sends: what ends within gets its length, the rest goes in chunks.
+GO_BUFFER = 2048
 
 REASONS = {
     200: "OK", 201: "Created", 204: "No Content", 301: "Moved Permanently", 302: "Found",
@@ -30,12 +34,24 @@ class Gone(Exception):
     """The connection has ended, from either side: nothing more can be read or sent."""
 
 
-class Answer:
-    """One HTTP answer, before anybody spoils it."""
+def chunk(data, extension=b""):
+    return b"%x%s\r\n%s\r\n" % (len(data), extension, data)
 
-    def __init__(self, status=200, body=b"", content_type=None, headers=()):
+
+class Answer:
+    """One HTTP answer, before anybody spoils it.
+
+    A chunked one has its length told only when it is short. One that goes on has `pieces` as well: pieces(wait) yields
+    what is to be sent, piece by piece; where nothing is at hand it calls wait(seconds, fd), which returns when the
+    descriptor is readable or the time is over. Its body is what is at hand at once, and all of it to a behaviour that
+    knows nothing of streams.
+    """
+
+    def __init__(self, status=200, body=b"", content_type=None, headers=(), chunked=False):
         self.status = status
         self.body = body
+        self.chunked = chunked
+        self.pieces = None
         self.headers = list(headers)
         if content_type:
             self.headers.insert(0, ("Content-Type", content_type))
@@ -61,6 +77,37 @@ class Answer:
         lines += [f"{name}: {value}" for name, value in [*self.headers, date, *framing]]
         return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
+    def wire(self):
+        """All of it: one piece, so that header and body share a segment where they fit."""
+        if not self.chunked or len(self.body) <= GO_BUFFER:
+            return self.head() + self.body
+        chunks = (chunk(self.body[start:start + GO_BUFFER]) for start in range(0, len(self.body), GO_BUFFER))
+        return b"".join([self.head(CHUNKED), *chunks, LAST_CHUNK])
+
+
+class ChunkWriter:
+    """Chunks as Go's server makes them, through a buffer that its handler empties when it has no more to say."""
+
+    def __init__(self, send):
+        self._send = send
+        self._pending = bytearray()
+
+    def write(self, data):
+        while len(self._pending) + len(data) > GO_BUFFER:
+            if not self._pending:
+                self._send(chunk(data))
+                return
+            room = GO_BUFFER - len(self._pending)
+            self._pending += data[:room]
+            data = data[room:]
+            self.flush()
+        self._pending += data
+
+    def flush(self):
+        if self._pending:
+            self._send(chunk(self._pending))
+            self._pending = bytearray()
+
 
 class Request:
     """One request as it was read; header names are in lower case."""
@@ -75,6 +122,12 @@ class Request:
 
     def last(self):
         return self.headers.get("connection", "").lower() == "close"
+
+    def verb(self):
+        """What Kubernetes calls a GET: WATCH or LIST (of one object as well); else the method."""
+        if self.method != "GET" or not self.path.startswith("/apis/"):
+            return self.method
+        return "WATCH" if self.query.get("watch", "0").lower() not in ("0", "false") else "LIST"
 
 
 class Connection:
@@ -148,11 +201,13 @@ class Connection:
             raise Gone
         return self._take(size)
 
-    def hold(self, seconds):
-        """Keeps still for that long; Gone as soon as either side ends the connection."""
+    def hold(self, seconds, fd=None):
+        """Keeps still for that long, or until fd is readable; Gone as soon as either side ends the connection."""
         poller = select.poll()
         poller.register(self.sock, select.POLLRDHUP)
-        if poller.poll(max(0, seconds) * 1000):
+        if fd is not None:
+            poller.register(fd, select.POLLIN)
+        if any(ready != fd for ready, _ in poller.poll(max(0, seconds) * 1000)):
             raise Gone
 
     def cut(self):

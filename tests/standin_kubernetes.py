@@ -1,0 +1,395 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The stand-in's Kubernetes: an API server with ToolHive's resources, and what it answers.
+
+Lists with pages and watches as kube-apiserver 1.34 has them, its messages and headers to the letter.
+One lock covers all of the state; a watch waits outside of it, in its connection's own thread.
+"""
+
+import base64
+import binascii
+import copy
+import json
+import threading
+import time
+import uuid
+
+from standin_access import PUBLIC, Access, NotServed, Refused, Target, bad_request, check_rules
+from standin_objects import END, GROUP, KINDS, RESOURCES, Signal, Store, dumps, make_object, merge
+from standin_wire import Answer
+
+VERSIONS = ["v1beta1", "v1alpha1"]
+NOSNIFF = ("X-Content-Type-Options", "nosniff")
+TEXT = "text/plain; charset=utf-8"
+BOOKMARK_BEFORE_END = 2.0
+LONGEST_WATCH = 1800
+TOO_OLD = ("The provided continue parameter is too old to display a consistent list result. You can start a new list "
+           "without the continue parameter, or use the continue token in this response to retrieve the remainder of "
+           "the results. Continuing with the provided token results in an inconsistent list - objects that were "
+           "created, modified, or deleted between the time the first chunk was returned and now may show up in the "
+           "list.")
+
+
+def reply(status, body, content_type="application/json", headers=()):
+    fixed = [("Audit-Id", str(uuid.uuid4())), ("Cache-Control", "no-cache, private"), ("Content-Type", content_type)]
+    return Answer(status, body, headers=[*fixed, *headers], chunked=True)
+
+
+def refusal(refused):
+    headers = [NOSNIFF] if refused.code == 403 else []
+    return reply(refused.code, (dumps(refused.status) + "\n").encode(), headers=headers + refused.headers)
+
+
+# ---- what a query says ----
+
+def flag(query, key):
+    return query.get(key, "false").lower() not in ("0", "false")
+
+
+def number(query, key):
+    try:
+        return int(query.get(key) or 0)
+    except ValueError:
+        raise bad_request(f'strconv.ParseInt: parsing "{query[key]}": invalid syntax') from None
+
+
+def resource_version(query):
+    text = query.get("resourceVersion") or "0"
+    if not text.isdigit():
+        raise bad_request(f'Invalid value: "{text}": strconv.ParseUint: parsing "{text}": invalid syntax')
+    return int(text)
+
+
+def page_token(version, key):
+    """Where the next page of the list of that version begins: after that key."""
+    text = json.dumps({"v": "meta.k8s.io/v1", "rv": version, "start": f"/{key}\0"}, separators=(",", ":"))
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def read_token(token):
+    try:
+        value = json.loads(base64.b64decode(token + "=" * (-len(token) % 4), b"-_", validate=True))
+        return value["rv"], value["start"].removeprefix("/")
+    except binascii.Error:
+        reason = "illegal base64 data at input byte 0"
+    except (ValueError, KeyError, TypeError):
+        reason = "invalid character 'g' looking for beginning of value"
+    raise bad_request(f"invalid continue token: continue key is not valid: {reason}")
+
+
+class Selection:
+    """Which objects of a resource a request is about."""
+
+    def __init__(self, target, query):
+        self.resource = target.resource
+        self._namespace = target.namespace
+        self._fields = self._terms(query.get("fieldSelector", ""))
+        self._labels = self._terms(query.get("labelSelector", ""))
+        for key in self._fields:
+            if key not in ("metadata.name", "metadata.namespace"):
+                raise bad_request(f"field label not supported: {key}")
+        self.all = not self._fields and not self._labels
+
+    @staticmethod
+    def _terms(text):
+        terms = (term.replace("==", "=").partition("=") for term in text.split(",") if term)
+        return {key: value for key, _, value in terms}
+
+    def holds(self, item):
+        if self._namespace not in (None, item.namespace):
+            return False
+        if self.all:
+            return True
+        labels = item.value["metadata"].get("labels", {})
+        return (self._fields.get("metadata.name", item.name) == item.name
+                and self._fields.get("metadata.namespace", item.namespace) == item.namespace
+                and all(labels.get(key) == value for key, value in self._labels.items()))
+
+
+class Watch:
+    """One watch as it was asked for: until when, and which lines of its own it has."""
+
+    def __init__(self, target, query):
+        self.selection = Selection(target, query)
+        self.version = target.version
+        self._bookmarks = flag(query, "allowWatchBookmarks")
+        seconds = number(query, "timeoutSeconds") or LONGEST_WATCH
+        self.end = time.monotonic() + seconds
+        # Nearly at the end there is one in any case.
+        before = BOOKMARK_BEFORE_END if seconds > BOOKMARK_BEFORE_END else 0
+        self.bookmark_at = self.end - before if self._bookmarks else None
+
+    def line(self, kind, text):
+        return b'{"type":"%s","object":%s}\n' % (kind.encode(), text)
+
+    def bookmark(self, resource_version, **metadata):
+        """Nothing, where none were asked for."""
+        if not self._bookmarks:
+            return b""
+        return self.line("BOOKMARK", dumps({
+            "apiVersion": f"{GROUP}/{self.version}", "kind": KINDS[self.selection.resource],
+            "metadata": {**metadata, "resourceVersion": str(resource_version)}}).encode())
+
+
+class Kubernetes:
+    def __init__(self, version="v1.34.1", objects=0):
+        self._lock = threading.Lock()
+        self._store = Store()
+        self._access = Access()
+        self._version = version
+        self._serve = {resource: VERSIONS for resource in KINDS}
+        self._page_max = None
+        self._expired_pages = 0
+        self._raw = {}
+        self._fill(objects)
+
+    @classmethod
+    def from_options(cls, options, _):
+        return cls(options.version or "v1.34.1", options.workloads)
+
+    # ---- answers ----
+
+    def answer(self, request):
+        try:
+            with self._lock:
+                return self._answer(request)
+        except Refused as refused:
+            return refusal(refused)
+        except NotServed:
+            return reply(404, b"404 page not found\n", TEXT, [NOSNIFF])
+
+    def _answer(self, request):
+        user = self._access.authenticate(request)
+        parts = request.path.strip("/").split("/")
+        if parts[0] == "apis" and len(parts) > 3:
+            target = Target(request)
+            self._access.authorize(user, target)
+            return self._resource(request, target)
+        self._access.authorize_path(user, request.path)
+        if request.path == "/version":
+            return reply(200, json.dumps(self._about(), indent=2).encode())
+        if request.path in PUBLIC:
+            return reply(200, b"ok", TEXT, [NOSNIFF])
+        if parts[:2] == ["apis", GROUP]:
+            return reply(200, (dumps(self._discovery(*parts[2:])) + "\n").encode())
+        raise NotServed
+
+    def _about(self):
+        major, minor = self._version.removeprefix("v").split(".")[:2]
+        return {"major": major, "minor": minor, "emulationMajor": major, "emulationMinor": minor,
+                "minCompatibilityMajor": major, "minCompatibilityMinor": str(int(minor) - 1),
+                "gitVersion": self._version, "gitCommit": "$Format:%H$", "gitTreeState": "clean",
+                "buildDate": "2026-02-10T00:00:00Z", "goVersion": "go1.26.8", "compiler": "gc",
+                "platform": "linux/amd64"}
+
+    def _discovery(self, version=None):
+        served = [known for known in VERSIONS if any(known in versions for versions in self._serve.values())]
+        if version is None and served:
+            versions = [{"groupVersion": f"{GROUP}/{known}", "version": known} for known in served]
+            return {"kind": "APIGroup", "apiVersion": "v1", "name": GROUP, "versions": versions,
+                    "preferredVersion": versions[0]}
+        if version not in served:
+            raise NotServed
+        verbs = ["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"]
+        return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": f"{GROUP}/{version}", "resources": [
+            {"name": resource, "singularName": kind.lower(), "namespaced": True, "kind": kind, "verbs": verbs,
+             "categories": ["toolhive"]}
+            for resource, kind in sorted(KINDS.items()) if version in self._serve.get(resource, ())]}
+
+    def _resource(self, request, target):
+        versions = self._serve.get(target.resource, ())
+        if target.group != GROUP or target.below or target.version not in versions:
+            raise NotServed
+        if request.method != "GET":
+            raise Refused(405, "MethodNotAllowed", "the server does not allow this method on the requested resource",
+                          {})
+        # An old version beside the new one is deprecated.
+        headers = [("Warning", f'299 - "{GROUP}/{target.version} is deprecated; use {VERSIONS[0]}"')] if (
+            target.version != VERSIONS[0] and VERSIONS[0] in versions) else []
+        return getattr(self, f"_{target.verb}")(target, request.query, headers)
+
+    def _get(self, target, _, headers):
+        item = self._store.get(target.resource, target.namespace, target.name)
+        if item is None:
+            raise Refused(404, "NotFound", f"{target} not found", target.details())
+        return reply(200, item.render(target.version) + b"\n", headers=headers)
+
+    # ---- lists ----
+
+    def _list(self, target, query, headers):
+        if target.resource in self._raw:
+            return reply(200, self._raw[target.resource].encode(), headers=headers)
+        selection = Selection(target, query)
+        limits = [limit for limit in (number(query, "limit"), self._page_max) if limit]
+        version, rest = self._rest(target, query)
+        chosen = [(key, item) for key, item in rest if selection.holds(item)]
+        page = chosen[:min(limits)] if limits else chosen
+        metadata = {"continue": ""}
+        if len(page) < len(chosen):
+            self._store.keep(target.resource, version)
+            metadata = {"continue": page_token(version, page[-1][0])}
+            if selection.all:
+                metadata["remainingItemCount"] = len(chosen) - len(page)
+        metadata["resourceVersion"] = str(version)
+        body = b'{"apiVersion":"%s/%s","items":[%s],"kind":"%sList","metadata":%s}\n' % (
+            GROUP.encode(), target.version.encode(), b",".join([item.render(target.version) for _, item in page]),
+            KINDS[target.resource].encode(), dumps(metadata).encode())
+        return reply(200, body, headers=headers)
+
+    def _rest(self, target, query):
+        """The version of a list, and what is still to be told of it."""
+        wanted, now = resource_version(query), self._store.version
+        if token := query.get("continue"):
+            if wanted:
+                raise bad_request("specifying resource version is not allowed when using continue")
+            return self._continued(target, *read_token(token))
+        if wanted > now:
+            raise Refused(504, "Timeout", f"Timeout: Too large resource version: {wanted}, current: {now}",
+                          {"causes": [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}],
+                           "retryAfterSeconds": 1}, headers=[("Retry-After", "1")])
+        return now, self._store.list(target.resource)
+
+    def _continued(self, target, version, start):
+        if self._expired_pages:
+            self._expired_pages -= 1
+            version = 0
+        # With an expired one comes another that has no version: it goes on in the list as it is now.
+        if version < 0:
+            version = self._store.version
+            self._store.keep(target.resource, version)
+        rest = self._store.kept(target.resource, version, start)
+        if rest is None:
+            raise Refused(410, "Expired", TOO_OLD, metadata={"continue": page_token(-1, start.rstrip("\0"))})
+        return version, rest
+
+    # ---- watches ----
+
+    def _watch(self, target, query, headers):
+        watch = Watch(target, query)
+        since, lines, ended = resource_version(query), [], False
+        if not since:
+            since = self._store.version
+            lines = [watch.line("ADDED", item.render(target.version))
+                     for _, item in self._store.list(target.resource) if watch.selection.holds(item)]
+            lines += filter(None, [watch.bookmark(since, annotations={"k8s.io/initial-events-end": "true"})])
+        elif since < self._store.oldest:
+            expired = Refused(410, "Expired", f"too old resource version: {since} ({self._store.oldest})")
+            lines, ended = [watch.line("ERROR", dumps(expired.status).encode())], True
+        else:
+            for event in self._store.since(since):
+                lines += event.lines(watch)
+            since = max(since, self._store.version)
+        answer = reply(200, b"".join(lines), headers=headers)
+        answer.pieces = lambda wait: self._stream(watch, lines, since, ended, wait)
+        return answer
+
+    def _stream(self, watch, lines, since, ended, wait):
+        with self._lock:
+            watcher = self._store.watch(since)
+        try:
+            yield from lines
+            while not ended:
+                for event in watcher.take():
+                    for line in event.lines(watch):
+                        if line is END:
+                            return
+                        yield line
+                now = time.monotonic()
+                if watch.bookmark_at is not None and now >= watch.bookmark_at:
+                    watch.bookmark_at = None
+                    yield watch.bookmark(self._store.version)
+                if now >= watch.end:
+                    return
+                wait((watch.bookmark_at or watch.end) - now, watcher.fd)
+        finally:
+            with self._lock:
+                self._store.leave(watcher)
+
+    # ---- control ----
+
+    def control(self, verb, arguments):
+        verbs = {"objects": self._control_objects, "kubernetes": self._control_kubernetes}
+        if verb not in verbs:
+            raise KeyError(verb)
+        with self._lock:
+            return verbs[verb](**arguments)
+
+    def _control_objects(self, count=None, namespaces=("default",), old=False, phase=None, add=(), update=(),
+                         remove=(), raw=None):
+        """raw replaces a resource's lists by any text until the next call."""
+        self._raw = {"mcpservers": raw} if isinstance(raw, str) else raw or {}
+        if count is not None:
+            self._fill(count, namespaces, old, phase)
+        for item in add:
+            *where, fields = address(item)
+            if self._store.get(*where):
+                raise ValueError(f"{where} is there already")
+            self._store.put(*where, make_object(*where, **fields))
+        for item in update:
+            *where, fields = address(item)
+            self._store.put(*where, merge(copy.deepcopy(self._store.get(*where).value), fields))
+        for item in remove:
+            self._store.remove(*address(item)[:3])
+        return {"resourceVersion": self._store.version,
+                **{resource: len(self._store.keys(resource)) for resource in KINDS}}
+
+    def _fill(self, count, namespaces=("default",), old=False, phase=None):
+        fields = {"status": {"phase": phase}} if phase else {}
+        for number in range(count):
+            namespace, name = namespaces[number % len(namespaces)], f"mcpserver-{number:05}"
+            self._store.put("mcpservers", namespace, name,
+                            make_object("mcpservers", namespace, name, old=old, **fields))
+        wanted = {(namespaces[number % len(namespaces)], f"mcpserver-{number:05}") for number in range(count)}
+        for namespace, name in self._store.keys("mcpservers"):
+            if (namespace, name) not in wanted:
+                self._store.remove("mcpservers", namespace, name)
+
+    def _control_kubernetes(self, history=None, forget=False, expire_continue=0, bookmark=False, end_watches=False,
+                            event=None, resource=None, version=None, **settings):
+        self._set(**settings)
+        if version is not None:
+            self._version = version
+        if history is not None:
+            self._store.limit_history(history)
+        if forget:
+            self._store.forget()
+        if expire_continue:
+            self._expired_pages = int(expire_continue)
+        if event is not None:
+            self._store.tell(Signal(resource, lambda _: event.encode() + b"\n"))
+        if bookmark:
+            now = self._store.version
+            self._store.tell(Signal(resource, lambda watch: watch.bookmark(now)))
+        if end_watches:
+            self._store.tell(Signal(resource, lambda _: END))
+        return {"resourceVersion": self._store.version, "oldest": self._store.oldest,
+                "watches": self._store.watching()}
+
+    def _set(self, **settings):
+        """What lasts; null takes it back."""
+        for key, value in settings.items():
+            if key == "serve":
+                served = {**dict.fromkeys(KINDS, VERSIONS), **(value or {})}
+                self._serve = {resource: served[resource] for resource in KINDS}
+            elif key == "page_max":
+                self._page_max = value
+            elif key == "rules":
+                self._access.rules = check_rules(value)
+            elif key == "anonymous":
+                self._access.anonymous = value
+            elif key == "tokens":
+                self._access.tokens = value
+            else:
+                raise TypeError(f"unknown: {key}")
+
+
+def address(item):
+    """Resource, namespace, name and fields of "[RESOURCE/][NAMESPACE/]NAME" or of an object that has them."""
+    if isinstance(item, str):
+        *rest, name = item.split("/")
+        item = {"name": name, **dict(zip(("namespace", "resource"), reversed(rest)))}
+    fields = dict(item)
+    resource = RESOURCES.get(fields.pop("kind", None), "mcpservers")
+    resource = fields.pop("resource", resource)
+    if resource not in KINDS:
+        raise ValueError(f"resource is one of {', '.join(KINDS)}")
+    return resource, fields.pop("namespace", "default"), fields.pop("name"), fields
