@@ -5,8 +5,6 @@ Lists with pages and watches as kube-apiserver 1.34 has them, its messages and h
 One lock covers all of the state; a watch waits outside of it, in its connection's own thread.
 """
 
-import base64
-import binascii
 import copy
 import json
 import threading
@@ -15,13 +13,12 @@ import uuid
 
 from standin_access import PUBLIC, Access, NotServed, Refused, Target, bad_request, check_rules
 from standin_objects import END, GROUP, KINDS, RESOURCES, Signal, Store, dumps, make_object, merge
+from standin_query import Selection, Watch, number, page_token, read_token, resource_version
 from standin_wire import Answer
 
 VERSIONS = ["v1beta1", "v1alpha1"]
 NOSNIFF = ("X-Content-Type-Options", "nosniff")
 TEXT = "text/plain; charset=utf-8"
-BOOKMARK_BEFORE_END = 2.0
-LONGEST_WATCH = 1800
 TOO_OLD = ("The provided continue parameter is too old to display a consistent list result. You can start a new list "
            "without the continue parameter, or use the continue token in this response to retrieve the remainder of "
            "the results. Continuing with the provided token results in an inconsistent list - objects that were "
@@ -37,97 +34,6 @@ def reply(status, body, content_type="application/json", headers=()):
 def refusal(refused):
     headers = [NOSNIFF] if refused.code == 403 else []
     return reply(refused.code, (dumps(refused.status) + "\n").encode(), headers=headers + refused.headers)
-
-
-# ---- what a query says ----
-
-def flag(query, key):
-    return query.get(key, "false").lower() not in ("0", "false")
-
-
-def number(query, key):
-    try:
-        return int(query.get(key) or 0)
-    except ValueError:
-        raise bad_request(f'strconv.ParseInt: parsing "{query[key]}": invalid syntax') from None
-
-
-def resource_version(query):
-    text = query.get("resourceVersion") or "0"
-    if not text.isdigit():
-        raise bad_request(f'Invalid value: "{text}": strconv.ParseUint: parsing "{text}": invalid syntax')
-    return int(text)
-
-
-def page_token(version, key):
-    """Where the next page of the list of that version begins: after that key."""
-    text = json.dumps({"v": "meta.k8s.io/v1", "rv": version, "start": f"/{key}\0"}, separators=(",", ":"))
-    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
-
-
-def read_token(token):
-    try:
-        value = json.loads(base64.b64decode(token + "=" * (-len(token) % 4), b"-_", validate=True))
-        return value["rv"], value["start"].removeprefix("/")
-    except binascii.Error:
-        reason = "illegal base64 data at input byte 0"
-    except (ValueError, KeyError, TypeError):
-        reason = "invalid character 'g' looking for beginning of value"
-    raise bad_request(f"invalid continue token: continue key is not valid: {reason}")
-
-
-class Selection:
-    """Which objects of a resource a request is about."""
-
-    def __init__(self, target, query):
-        self.resource = target.resource
-        self._namespace = target.namespace
-        self._fields = self._terms(query.get("fieldSelector", ""))
-        self._labels = self._terms(query.get("labelSelector", ""))
-        for key in self._fields:
-            if key not in ("metadata.name", "metadata.namespace"):
-                raise bad_request(f"field label not supported: {key}")
-        self.all = not self._fields and not self._labels
-
-    @staticmethod
-    def _terms(text):
-        terms = (term.replace("==", "=").partition("=") for term in text.split(",") if term)
-        return {key: value for key, _, value in terms}
-
-    def holds(self, item):
-        if self._namespace not in (None, item.namespace):
-            return False
-        if self.all:
-            return True
-        labels = item.value["metadata"].get("labels", {})
-        return (self._fields.get("metadata.name", item.name) == item.name
-                and self._fields.get("metadata.namespace", item.namespace) == item.namespace
-                and all(labels.get(key) == value for key, value in self._labels.items()))
-
-
-class Watch:
-    """One watch as it was asked for: until when, and which lines of its own it has."""
-
-    def __init__(self, target, query):
-        self.selection = Selection(target, query)
-        self.version = target.version
-        self._bookmarks = flag(query, "allowWatchBookmarks")
-        seconds = number(query, "timeoutSeconds") or LONGEST_WATCH
-        self.end = time.monotonic() + seconds
-        # Nearly at the end there is one in any case.
-        before = BOOKMARK_BEFORE_END if seconds > BOOKMARK_BEFORE_END else 0
-        self.bookmark_at = self.end - before if self._bookmarks else None
-
-    def line(self, kind, text):
-        return b'{"type":"%s","object":%s}\n' % (kind.encode(), text)
-
-    def bookmark(self, resource_version, **metadata):
-        """Nothing, where none were asked for."""
-        if not self._bookmarks:
-            return b""
-        return self.line("BOOKMARK", dumps({
-            "apiVersion": f"{GROUP}/{self.version}", "kind": KINDS[self.selection.resource],
-            "metadata": {**metadata, "resourceVersion": str(resource_version)}}).encode())
 
 
 class Kubernetes:
