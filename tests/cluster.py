@@ -9,6 +9,7 @@ account's files, and the stand-in that plays the API server.
 """
 
 import functools
+import json
 import pathlib
 import subprocess
 import tempfile
@@ -16,7 +17,9 @@ import tempfile
 from harness import Standin
 
 USER = "system:serviceaccount:tools:mcp-optimizer"
-MCPSERVERS = "/apis/toolhive.stacklok.dev/v1beta1/mcpservers"
+V1BETA1 = "/apis/toolhive.stacklok.dev/v1beta1"
+V1ALPHA1 = "/apis/toolhive.stacklok.dev/v1alpha1"
+MCPSERVERS = f"{V1BETA1}/mcpservers"
 OLD_INSTALLATION = {"mcpservers": ["v1alpha1"], "virtualmcpservers": [], "mcpremoteproxies": []}
 
 
@@ -100,3 +103,10 @@ class KubernetesStandin(Standin):
 
     def kubernetes(self, **arguments):
         return self.control("kubernetes", **arguments)
+
+    def refuse(self, code, reason, message="", route="*", count=None, retry_after=None):
+        """Answers with a Status, as `status` does with any text: refuse(429, "TooManyRequests", retry_after=1)."""
+        body = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": message,
+                "reason": reason, "code": code}
+        self.behave("status", route, count, code=code, body=json.dumps(body) + "\n", type="application/json",
+                    headers={} if retry_after is None else {"Retry-After": str(retry_after)})

@@ -7,9 +7,9 @@ It serves the tests and the demonstration and is never installed. When all its p
 prints one JSON line (pid, port, urls, socket, control, nonce) on stdout. It ends on SIGTERM and
 SIGINT, and when the thread that started it ends, so that a killed test run leaves nothing behind.
 
-Behaviours are named in standin_misbehave.py. On the command line: --misbehave NAME[,key=value]…,
-where route= and count= say on which requests and how often: --misbehave 'hang,route=GET
-/health,count=2'.
+Behaviours are named in standin_misbehave.py and standin_streams.py. On the command line:
+--misbehave NAME[,key=value]…, where route= and count= say on which requests and how often:
+--misbehave 'hang,route=GET /health,count=2'.
 
 With --control-port it can be told things on another port, which stays open whatever the others do.
 Each is POST /standin/VERB with a JSON object; the answer is JSON, 400 with {"error": …} when
@@ -22,7 +22,8 @@ refused:
              backlog-full act at once and last until start; `silence` and its like hold for
              connections made from now on.
   clear      {}                       forgets all behaviours
-  stop       {"discovery": true}      closes the port and its connections at once, removes the file
+  stop       {"discovery": true}      closes the port and its connections at once, removes the file;
+             with "drain": true requests in progress go on, as an API server's watches for a minute
   start      {}                       listens again on the same port, writes the file
   move       {"port": 0} or {"range": "50000-50100"}: stop, then start elsewhere
   cut        {}                       ends the kept-alive connections, goes on listening
@@ -66,6 +67,7 @@ import signal
 import threading
 import time
 
+import standin_streams  # noqa: F401 (its behaviours are found by their names)
 from standin_kubernetes import Kubernetes
 from standin_rules import Rule
 from standin_server import Journal, Server
@@ -172,10 +174,10 @@ class Control:
     def _do_cut(self, server="main"):
         self.cast.servers[server].cut()
 
-    def _do_stop(self, server="main", discovery=True):
+    def _do_stop(self, server="main", discovery=True, drain=False):
         if self.cast.discovery and discovery and server == "main":
             self.cast.discovery.remove()
-        self.cast.servers[server].stop()
+        self.cast.servers[server].stop(drain)
 
     def _do_start(self, server="main"):
         return self._do_move(server, self.cast.servers[server].port)

@@ -20,10 +20,9 @@ class Refused(Exception):
         super().__init__(message)
         self.code = code
         self.headers = list(headers)
+        told = {"message": message, "reason": reason, "details": details, "code": code}
         self.status = {"kind": "Status", "apiVersion": "v1", "metadata": metadata or {}, "status": "Failure",
-                       "message": message, "reason": reason, "details": details, "code": code}
-        if details is None:
-            del self.status["details"]
+                       **{key: value for key, value in told.items() if value is not None}}
 
 
 class NotServed(Exception):

@@ -132,7 +132,7 @@ class Kubernetes:
         metadata = {"continue": ""}
         if len(page) < len(chosen):
             self._store.keep(target.resource, version)
-            metadata = {"continue": page_token(version, page[-1][0])}
+            metadata = {"continue": page_token(version, f"/{page[-1][0]}\0")}
             if selection.all:
                 metadata["remainingItemCount"] = len(chosen) - len(page)
         metadata["resourceVersion"] = str(version)
@@ -152,6 +152,9 @@ class Kubernetes:
             raise Refused(504, "Timeout", f"Timeout: Too large resource version: {wanted}, current: {now}",
                           {"causes": [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}],
                            "retryAfterSeconds": 1}, headers=[("Retry-After", "1")])
+        # With a limit it means that very version, without one no older than that.
+        if "limit" in query and 0 < wanted < self._store.oldest:
+            raise Refused(410, "Expired", "The resourceVersion for the provided list is too old.")
         return now, self._store.list(target.resource)
 
     def _continued(self, target, version, start):
@@ -164,33 +167,33 @@ class Kubernetes:
             self._store.keep(target.resource, version)
         rest = self._store.kept(target.resource, version, start)
         if rest is None:
-            raise Refused(410, "Expired", TOO_OLD, metadata={"continue": page_token(-1, start.rstrip("\0"))})
+            raise Refused(410, "Expired", TOO_OLD, metadata={"continue": page_token(-1, start)})
         return version, rest
 
     # ---- watches ----
 
     def _watch(self, target, query, headers):
-        watch = Watch(target, query)
-        since, lines, ended = resource_version(query), [], False
-        if not since:
-            since = self._store.version
+        now, oldest = self._store.version, self._store.oldest
+        watch = Watch(target, query, now)
+        lines, ended = [], False
+        if not watch.since:
             lines = [watch.line("ADDED", item.render(target.version))
                      for _, item in self._store.list(target.resource) if watch.selection.holds(item)]
-            lines += filter(None, [watch.bookmark(since, annotations={"k8s.io/initial-events-end": "true"})])
-        elif since < self._store.oldest:
-            expired = Refused(410, "Expired", f"too old resource version: {since} ({self._store.oldest})")
+            lines += filter(None, [watch.bookmark(now, annotations={"k8s.io/initial-events-end": "true"})])
+            watch.since = now
+        elif watch.since < oldest:
+            expired = Refused(410, "Expired", f"too old resource version: {watch.since} ({oldest})")
             lines, ended = [watch.line("ERROR", dumps(expired.status).encode())], True
-        else:
-            for event in self._store.since(since):
-                lines += event.lines(watch)
-            since = max(since, self._store.version)
-        answer = reply(200, b"".join(lines), headers=headers)
-        answer.pieces = lambda wait: self._stream(watch, lines, since, ended, wait)
+        answer = reply(200, b"".join([*lines, *self._missed(watch)]), headers=headers)
+        answer.pieces = lambda wait: self._stream(watch, lines, ended, wait)
         return answer
 
-    def _stream(self, watch, lines, since, ended, wait):
+    def _missed(self, watch):
+        return [line for event in self._store.since(watch.since) for line in event.lines(watch)]
+
+    def _stream(self, watch, lines, ended, wait):
         with self._lock:
-            watcher = self._store.watch(since)
+            watcher = self._store.watch(watch.since)
         try:
             yield from lines
             while not ended:
@@ -228,11 +231,13 @@ class Kubernetes:
         for item in add:
             *where, fields = address(item)
             if self._store.get(*where):
-                raise ValueError(f"{where} is there already")
+                raise ValueError(f"{'/'.join(where)} is there already")
             self._store.put(*where, make_object(*where, **fields))
         for item in update:
             *where, fields = address(item)
-            self._store.put(*where, merge(copy.deepcopy(self._store.get(*where).value), fields))
+            if not (known := self._store.get(*where)):
+                raise KeyError("/".join(where))
+            self._store.put(*where, merge(copy.deepcopy(known.value), fields))
         for item in remove:
             self._store.remove(*address(item)[:3])
         return {"resourceVersion": self._store.version,
@@ -274,8 +279,7 @@ class Kubernetes:
         """What lasts; null takes it back."""
         for key, value in settings.items():
             if key == "serve":
-                served = {**dict.fromkeys(KINDS, VERSIONS), **(value or {})}
-                self._serve = {resource: served[resource] for resource in KINDS}
+                self._install(value or {})
             elif key == "page_max":
                 self._page_max = value
             elif key == "rules":
@@ -286,6 +290,17 @@ class Kubernetes:
                 self._access.tokens = value
             else:
                 raise TypeError(f"unknown: {key}")
+
+    def _install(self, served):
+        """What is not named is served as ever. A definition that goes takes its objects along, and its watches end."""
+        if unknown := set(served) - set(KINDS):
+            raise ValueError(f"serve: {', '.join(sorted(unknown))}")
+        self._serve = {resource: served.get(resource, VERSIONS) for resource in KINDS}
+        for resource, versions in self._serve.items():
+            for key in [] if versions else self._store.keys(resource):
+                self._store.remove(resource, *key)
+            self._store.tell(Signal(resource, lambda watch, versions=versions: (
+                END if watch.version not in versions else b"")))
 
 
 def address(item):

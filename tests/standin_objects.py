@@ -136,7 +136,8 @@ class Event:
 
     def lines(self, watch):
         """What that watch is told of it: one line or none."""
-        if self._resource == watch.selection.resource and watch.selection.holds(self._item):
+        if (self._resource == watch.selection.resource and self.version > watch.since
+                and watch.selection.holds(self._item)):
             yield watch.line(self._kind, self._item.render(watch.version))
 
 

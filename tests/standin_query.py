@@ -27,13 +27,14 @@ def number(query, key):
 def resource_version(query):
     text = query.get("resourceVersion") or "0"
     if not text.isdigit():
-        raise bad_request(f'Invalid value: "{text}": strconv.ParseUint: parsing "{text}": invalid syntax')
+        raise Refused(500, None, f'resourceVersion: Invalid value: "{text}": strconv.ParseUint: parsing "{text}": '
+                      "invalid syntax")
     return int(text)
 
 
-def page_token(version, key):
-    """Where the next page of the list of that version begins: after that key."""
-    text = json.dumps({"v": "meta.k8s.io/v1", "rv": version, "start": f"/{key}\0"}, separators=(",", ":"))
+def page_token(version, start):
+    """Where the next page of the list of that version begins."""
+    text = json.dumps({"v": "meta.k8s.io/v1", "rv": version, "start": start}, separators=(",", ":"))
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
@@ -78,12 +79,14 @@ class Selection:
 
 
 class Watch:
-    """One watch as it was asked for: until when, and which lines of its own it has."""
+    """One watch as it was asked for: of what, after which version, until when; and how its lines are written."""
 
-    def __init__(self, target, query):
+    def __init__(self, target, query, now):
         self.selection = Selection(target, query)
         self.version = target.version
-        self._bookmarks = flag(query, "allowWatchBookmarks")
+        self.since = resource_version(query)
+        # A version of the future is waited for in silence.
+        self._bookmarks = flag(query, "allowWatchBookmarks") and self.since <= now
         seconds = number(query, "timeoutSeconds") or LONGEST_WATCH
         self.end = time.monotonic() + seconds
         # Nearly at the end there is one in any case.

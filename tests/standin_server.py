@@ -66,6 +66,7 @@ class Server:
         self._connections = set()
         self._listeners = []
         self._fillers = []
+        self._draining = False
 
     def urls(self):
         scheme = "https" if self._tls else "http"
@@ -123,8 +124,9 @@ class Server:
         self.port = port
         return sockets
 
-    def stop(self):
-        """Refuses from now on; the port stays known for the next start."""
+    def stop(self, drain=False):
+        """Refuses from now on; the port stays known for the next start. To drain is to let requests in progress end."""
+        self._draining = drain
         for sock, thread in self._listeners:
             if thread.is_alive():
                 # Wakes the thread in accept(); only then may the descriptor's number be given away.
@@ -136,12 +138,13 @@ class Server:
         for sock in self._fillers:
             sock.close()
         self._listeners, self._fillers = [], []
-        self.cut()
+        self.cut(busy=not drain)
 
-    def cut(self):
+    def cut(self, busy=True):
         with self._lock:
             for connection in self._connections:
-                connection.cut()
+                if busy or not connection.busy:
+                    connection.cut()
 
     def fill_backlog(self):
         """Listens, never accepts, and takes all the places itself: a connect from now on gets no word."""
@@ -199,7 +202,9 @@ class Server:
         keep = True
         while keep:
             request = connection.read_request()
+            connection.busy = True
             self._journal.request(connection, request)
             exchange = Exchange(connection, request, self.backend)
             rule = self.rules.take("request", request)
-            keep = (rule.play(exchange) if rule else normal(exchange)) and not request.last()
+            keep = (rule.play(exchange) if rule else normal(exchange)) and not request.last() and not self._draining
+            connection.busy = False

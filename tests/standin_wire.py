@@ -135,6 +135,7 @@ class Connection:
         self.sock = sock
         self.ident = ident
         self.port = port
+        self.busy = False       # with a request
         self._pending = bytearray()
         if sock.family != socket.AF_UNIX:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
