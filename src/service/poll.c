@@ -144,16 +144,16 @@ static size_t take_registry(struct snapshot *snapshot, struct call *call) {
         return n;
 }
 
-/* The answer to a call of this kind was not the expected one: tells it once, and tries again soon. */
-static void take_problem(struct poll *poll, enum call_kind kind, struct operations *operations,
+/* The answer to a call of this kind was not the expected one: tells it once, and tries again soon. asked: by the poll. */
+static void take_problem(struct poll *poll, enum call_kind kind, bool asked, struct operations *operations,
                          const struct settings *settings, const struct outcome *outcome) {
         usec_t delay = poll_retry_delay(poll->interval, outcome->retry_after, settings->initial_backoff);
         char problem[ERROR_MAX];
 
         /* Rights often come a moment after the account, and an API server that has just begun denies what it allows. */
         if (outcome->denied.verb) {
-                poll->denials++;
-                delay = usec_min(delay, settings->initial_backoff << usec_min(poll->denials - 1, DENIALS_MAX));
+                delay = usec_min(delay, settings->initial_backoff << usec_min(poll->denials, DENIALS_MAX));
+                poll->denials += asked;
         }
 
         operation_describe_answer(operations->source, kind, outcome, problem);
@@ -180,21 +180,22 @@ static void set_next_poll_at(struct poll *poll, struct waiter *waiter) {
                         : waiter_realtime(waiter) + usec_sub(poll->due, waiter_now(waiter));
 }
 
-/* Takes over what came, with a problem or without: r is 0 or OPERATION_ANSWER. */
+/* Takes over what came, asked for or not; problem: what was wrong, about which call, or NULL. */
 static void conclude(struct poll *poll, struct operations *operations, const struct settings *settings,
-                     struct call *call, enum call_kind kind, int r, const struct outcome *outcome, bool *ret_news) {
+                     struct call *call, bool asked, const struct outcome *problem, enum call_kind kind,
+                     bool *ret_news) {
         struct snapshot *snapshot = operations->snapshot;
 
         if (call->workloads || call->registry) {
                 poll->report->polled_at = waiter_realtime(operations->waiter);
                 *ret_news = (call->workloads ? take_workloads(snapshot, call) : take_registry(snapshot, call)) > 0;
         }
-        if (strcmp(poll->missing, call->missing) != 0) {
+        if (call->workloads && strcmp(poll->missing, call->missing) != 0) {
                 memcpy(poll->missing, call->missing, sizeof poll->missing);
                 poll_log_missing(call->missing);
         }
-        if (r == OPERATION_ANSWER)
-                take_problem(poll, kind, operations, settings, outcome);
+        if (problem)
+                take_problem(poll, kind, asked, operations, settings, problem);
         else
                 take_success(poll, operations);
         set_next_poll_at(poll, operations->waiter);
@@ -223,7 +224,8 @@ int poll_run(struct poll *poll, struct operations *operations, const struct sett
         /* Once more after it has shrunk: the last large one is freed only now. */
         poll->large = poll->was_large || call.answer_size >= LARGE_ANSWER;
         poll->was_large = call.answer_size >= LARGE_ANSWER;
-        conclude(poll, operations, settings, &call, problem_kind, r, &outcome, ret_news);
+        conclude(poll, operations, settings, &call, true, r == OPERATION_ANSWER ? &outcome : NULL, problem_kind,
+                 ret_news);
         return 0;
 }
 
@@ -238,6 +240,7 @@ int poll_take_changes(struct poll *poll, struct operations *operations, const st
         };
         usec_t due = poll->due;
         struct outcome outcome;
+        bool problem;
         int r;
 
         *ret_news = false;
@@ -248,10 +251,10 @@ int poll_take_changes(struct poll *poll, struct operations *operations, const st
         }
         if (r < 0)
                 return r;
-        r = source->ops->problem(source, &outcome) ? OPERATION_ANSWER : 0;
-        conclude(poll, operations, settings, &call, CALL_LIST_WORKLOADS, r, &outcome, ret_news);
+        problem = source->ops->problem && source->ops->problem(source, &outcome);
+        conclude(poll, operations, settings, &call, false, problem ? &outcome : NULL, CALL_LIST_WORKLOADS, ret_news);
         /* Changes that go on coming must not put off the next try. */
-        if (r == OPERATION_ANSWER && poll->due > due) {
+        if (problem && poll->due > due) {
                 poll->due = due;
                 set_next_poll_at(poll, operations->waiter);
         }

@@ -7,7 +7,8 @@
  *         kubernetes.c           the source: what it is asked, in which order
  *         kubernetes_call.c      one request: address, token, what its answer means
  *         kubernetes_list.c      a list of a resource, page by page
- *         kubernetes_watch.c     what changes after the list
+ *         kubernetes_watch.c     what changes after the list: the watches
+ *         kubernetes_event.c     … and what they tell
  *         kubernetes_details.c   one object, for people
  */
 

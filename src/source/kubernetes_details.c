@@ -219,6 +219,8 @@ int kubernetes_details(struct kubernetes *kubernetes, struct call *call, struct 
                 call->document = STEAL(finding.document);
         else if (finding.n > 1)
                 call->several = STEAL(finding.names.data);
+        else if (finding.n == 1)
+                kubernetes_unusable(outcome, "an object too large");
         else if (refusal.verdict != VERDICT_DONE)
                 *outcome = refusal;     /* it may be there, where we may not look */
         return 0;

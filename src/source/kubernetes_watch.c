@@ -17,11 +17,6 @@
  * A watch that ends as soon as it has begun must not keep two machines busy: the
  * first time it begins anew at once, then after 1, 2, 4 … 60 s, until one holds.
  *
- * While a list is under way its watch goes on, and may tell changes that the list
- * does not have yet; then it begins again from the list's version. resourceVersion
- * is opaque by contract and has always been a number; where it is none, each list
- * is followed by a new watch.
- *
  * A server that is told to end lets its watches be, and silent, for a minute; what
  * it ends at once is the connection that the lists are asked on. So that one is
  * watched too.
@@ -30,9 +25,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "base/ascii.h"
-#include "report/log.h"
-#include "source/kubernetes_call.h"
+#include "source/kubernetes_watch.h"
 
 #define TIMEOUT_SECONDS "290"
 /* A watch in which nothing at all is told for so long is not one any more. */
@@ -42,33 +35,11 @@
 #define PAUSE_MAX (60 * USEC_PER_SEC)
 /* From so many ends in a row on, it is told. */
 #define FAILURES_TOLD 3
-/* More than etcd takes for an object, and what is around it. */
-#define LINE_MAX ((size_t) 2 << 20)
 #define ERROR_BODY_MAX ((size_t) 64 << 10)
 /* Changes that come together are told together, and telling them takes a fifth of the time at most. */
 #define QUIET_MIN (50 * USEC_PER_MSEC)
 #define QUIET_MAX USEC_PER_SEC
 #define QUIET_SHARE 4
-
-struct watch {
-        struct kubernetes *kubernetes;  /* borrowed */
-        struct listed *listed;          /* borrowed: what it keeps up to date */
-
-        struct http_transfer *transfer; /* NULL: none under way */
-        char *token;                    /* that it was begun with */
-        struct text line;               /* whose end has not come yet */
-        usec_t begun_at;
-        usec_t heard_at;                /* the last event */
-        bool answered;                  /* with 200 */
-        bool too_old;                   /* an event said so */
-        char told[RESOURCE_VERSION_SIZE];       /* of the last event of this transfer, or where it began */
-
-        usec_t begin_at;                /* USEC_INFINITY: after the next list */
-        unsigned failures;              /* in a row, without one that held */
-        struct outcome problem;         /* VERDICT_DONE: none */
-
-        bool changed, expired, lost;    /* still to be told: see kubernetes_wait() */
-};
 
 int watch_new(struct kubernetes *kubernetes, struct listed *listed, struct watch **ret_watch) {
         struct watch *watch = malloc(sizeof *watch);
@@ -113,32 +84,8 @@ const struct outcome *watch_problem(const struct watch *watch) {
         return &watch->problem;
 }
 
-static void set_problem(struct watch *watch, const struct outcome *problem) {
-        watch->changed |= watch->problem.verdict != problem->verdict || strcmp(watch->problem.error, problem->error) != 0;
-        watch->problem = *problem;
-}
-
 static void clear_problem(struct watch *watch) {
-        set_problem(watch, &(struct outcome) { .verdict = VERDICT_DONE });
-}
-
-/* ---- versions ---- */
-
-static bool is_number(const char *version) {
-        return version[0] && version[strspn(version, "0123456789")] == '\0';
-}
-
-/* Without the width of any type as a limit; true where it cannot be told. */
-static bool is_newer(const char *version, const char *than) {
-        size_t size, than_size;
-
-        if (!is_number(version) || !is_number(than))
-                return true;
-        version += strspn(version, "0");
-        than += strspn(than, "0");
-        size = strlen(version);
-        than_size = strlen(than);
-        return size != than_size ? size > than_size : strcmp(version, than) > 0;
+        watch_set_problem(watch, &(struct outcome) { .verdict = VERDICT_DONE });
 }
 
 static usec_t pause_after(unsigned failures) {
@@ -147,129 +94,17 @@ static usec_t pause_after(unsigned failures) {
         return failures > 8 ? PAUSE_MAX : usec_min(USEC_PER_SEC << (failures - 2), PAUSE_MAX);
 }
 
-static usec_t now_of(const struct watch *watch) {
-        return waiter_now(watch->kubernetes->source.waiter);
-}
-
 void watch_listed(struct watch *watch) {
         const char *version = watch->listed->resource_version;
 
+        /* Too many were told, and the list is not too long. */
+        if (watch->failures == 0 && watch->problem.status == 200)
+                clear_problem(watch);
         watch->expired = watch->changed = false;
-        if (watch->transfer && !is_newer(watch->told, version))
+        if (watch->transfer && !watch_is_newer(watch->told, version))
                 return;
         drop(watch);
-        watch->begin_at = version[0] ? now_of(watch) + pause_after(watch->failures) : USEC_INFINITY;
-}
-
-/* ---- events ---- */
-
-static int take_object(struct watch *watch, const char *type, struct json_slice object) {
-        struct listed *listed = watch->listed;
-        struct resource_object parsed;
-        bool changed = false;
-        const char *problem;
-        int r;
-
-        r = resource_parse(listed->resource, object, &parsed, &problem);
-        if (r == JSON_BAD)
-                log_debug("Passing over an event that makes no sense", LOG_STRING("problem", problem));
-        if (r != 0)
-                return r < 0 ? r : 0;
-
-        if (!is_newer(parsed.version, listed->resource_version))
-                workload_free(parsed.workload);
-        else if (strcmp(type, "DELETED") == 0) {
-                changed = resource_store_remove(&listed->store, parsed.workload->namespace, parsed.workload->name);
-                workload_free(parsed.workload);
-        } else {
-                r = resource_store_put(&listed->store, &parsed, &changed);
-                if (r < 0)
-                        return r;
-        }
-        watch->changed |= changed;
-        return 0;
-}
-
-static void advance(struct watch *watch, struct json_slice object) {
-        char version[RESOURCE_VERSION_SIZE];
-        struct json_slice metadata;
-
-        if (json_slice_member(object, "metadata", &metadata) != 0 || json_type_of(metadata) != '{')
-                return;
-        resource_version(metadata, version);
-        if (!version[0])
-                return;
-        memcpy(watch->told, version, sizeof version);
-        if (is_newer(version, watch->listed->resource_version))
-                memcpy(watch->listed->resource_version, version, sizeof version);
-}
-
-/* What an ERROR says is a Status of the API server. */
-static bool is_expiry(struct json_slice status) {
-        struct json_slice code;
-
-        return json_slice_member(status, "code", &code) == 0 && code.size == 3 && memcmp(code.data, "410", 3) == 0;
-}
-
-static bool is_change(const char *type) {
-        return strcmp(type, "ADDED") == 0 || strcmp(type, "MODIFIED") == 0 || strcmp(type, "DELETED") == 0;
-}
-
-/* False ends the watch. */
-static bool take_line(struct watch *watch, const char *line, size_t size) {
-        struct json_slice event, type, object;
-        const char *problem;
-        char word[16];
-        int r = 0;
-
-        if (json_scan(line, size, &event, &problem) != 0 || json_type_of(event) != '{' ||
-            json_slice_member(event, "type", &type) != 0 || !json_slice_string(type, word, sizeof word) ||
-            json_slice_member(event, "object", &object) != 0 || json_type_of(object) != '{') {
-                log_debug("A watch tells what is no event");
-                return false;
-        }
-
-        watch->heard_at = now_of(watch);
-        if (strcmp(word, "ERROR") == 0) {
-                watch->too_old = is_expiry(object);
-                return false;
-        }
-        if (is_change(word))
-                r = take_object(watch, word, object);
-        if (r == -E2BIG) {
-                struct outcome full;
-
-                kubernetes_unusable(&full, "too many workloads");
-                set_problem(watch, &full);
-        } else if (r < 0)
-                return false;           /* and is told again, from before this one on */
-        advance(watch, object);
-        return true;
-}
-
-/* http_receiver: cuts the stream into lines, most of which come whole and are not copied. */
-static bool receive(const char *data, size_t size, void *user) {
-        struct watch *watch = user;
-        const char *end;
-
-        while ((end = memchr(data, '\n', size))) {
-                size_t n = (size_t) (end - data);
-                bool go_on = true;
-
-                if (watch->line.size > 0) {
-                        text_add_bytes(&watch->line, data, n);
-                        go_on = text_error(&watch->line) == 0 && take_line(watch, watch->line.data, watch->line.size);
-                        text_done(&watch->line);
-                } else if (n > 0)
-                        go_on = take_line(watch, data, n);
-                if (!go_on)
-                        return false;
-                data = end + 1;
-                size -= n + 1;
-        }
-
-        text_add_bytes(&watch->line, data, size);
-        return text_error(&watch->line) == 0 && watch->line.size <= LINE_MAX;
+        watch->begin_at = version[0] ? watch_now(watch) + pause_after(watch->failures) : USEC_INFINITY;
 }
 
 /* ---- beginning and end ---- */
@@ -281,7 +116,7 @@ static int start(struct watch *watch) {
                 .ca_file = kubernetes->settings->k8s_ca_file,
                 .timeout = kubernetes->settings->timeout,
                 .body_max = ERROR_BODY_MAX,
-                .receive = receive,
+                .receive = watch_receive,
                 .user = watch,
         };
         char version[3 * RESOURCE_VERSION_SIZE];
@@ -309,13 +144,13 @@ static void fail(struct watch *watch) {
 
         drop(watch);
         watch->failures++;
-        watch->begin_at = now_of(watch) + pause_after(watch->failures);
+        watch->begin_at = watch_now(watch) + pause_after(watch->failures);
         if (watch->failures >= FAILURES_TOLD && watch->problem.verdict == VERDICT_DONE)
-                set_problem(watch, &unsteady);
+                watch_set_problem(watch, &unsteady);
 }
 
 static void begin(struct watch *watch) {
-        usec_t now = now_of(watch);
+        usec_t now = watch_now(watch);
 
         watch->begin_at = USEC_INFINITY;
         watch->begun_at = watch->heard_at = now;
@@ -350,7 +185,7 @@ static void refused(struct watch *watch, const struct http_response *response) {
                 fail(watch);
                 watch->lost = true;
                 if (outcome.retry_after != USEC_INFINITY)
-                        watch->begin_at = usec_max(watch->begin_at, now_of(watch) + outcome.retry_after);
+                        watch->begin_at = usec_max(watch->begin_at, watch_now(watch) + outcome.retry_after);
                 break;
         case ANSWER_NOT_FOUND:
         case ANSWER_GONE:
@@ -362,7 +197,7 @@ static void refused(struct watch *watch, const struct http_response *response) {
                         break;
                 }
                 drop(watch);
-                set_problem(watch, &outcome);
+                watch_set_problem(watch, &outcome);
                 break;
         }
 }
@@ -371,9 +206,9 @@ static void refused(struct watch *watch, const struct http_response *response) {
 static void ended(struct watch *watch) {
         if (watch->too_old)
                 expire(watch);
-        else if (now_of(watch) - watch->begun_at >= STEADY_AFTER) {
+        else if (watch_now(watch) - watch->begun_at >= STEADY_AFTER) {
                 drop(watch);
-                watch->begin_at = now_of(watch);
+                watch->begin_at = watch_now(watch);
         } else
                 fail(watch);
 }
