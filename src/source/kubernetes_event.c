@@ -24,7 +24,7 @@
 #define LINE_MAX ((size_t) 2 << 20)
 
 void watch_set_problem(struct watch *watch, const struct outcome *problem) {
-        watch->changed |= watch->problem.verdict != problem->verdict || strcmp(watch->problem.error, problem->error) != 0;
+        watch->troubled |= watch->problem.verdict != problem->verdict || strcmp(watch->problem.error, problem->error) != 0;
         watch->problem = *problem;
 }
 

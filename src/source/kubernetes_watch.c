@@ -77,7 +77,7 @@ void watch_stop(struct watch *watch) {
         drop(watch);
         watch->begin_at = USEC_INFINITY;
         watch->problem = (struct outcome) { .verdict = VERDICT_DONE };
-        watch->changed = watch->expired = watch->lost = false;
+        watch->changed = watch->troubled = watch->expired = watch->lost = false;
 }
 
 const struct outcome *watch_problem(const struct watch *watch) {
@@ -100,7 +100,7 @@ void watch_listed(struct watch *watch) {
         /* Too many were told, and the list is not too long. */
         if (watch->failures == 0 && watch->problem.status == 200)
                 clear_problem(watch);
-        watch->expired = watch->changed = false;
+        watch->changed = watch->troubled = watch->expired = false;
         if (watch->transfer && !watch_is_newer(watch->told, version))
                 return;
         drop(watch);
@@ -258,9 +258,9 @@ static usec_t next_look(const struct watch *watch) {
 /* ---- waiting ---- */
 
 bool watch_take_change(struct watch *watch) {
-        bool changed = watch->changed;
+        bool changed = watch->changed || watch->troubled;
 
-        watch->changed = false;
+        watch->changed = watch->troubled = false;
         return changed;
 }
 
@@ -271,8 +271,13 @@ bool watch_take_expiry(struct watch *watch) {
         return expired;
 }
 
-/* Looks after all of them: what there is to tell, as events; *until becomes earlier where a look is due before. */
+/*
+ * Looks after all of them: what there is to tell, as events; *until becomes earlier
+ * where a look is due before. What is wrong with one is told when all have been
+ * answered: most likely it is wrong with the others as well.
+ */
 static unsigned look_after(struct kubernetes *kubernetes, usec_t now, bool may_begin, usec_t *until) {
+        bool troubled = false, unanswered = false;
         unsigned events = 0;
 
         for (size_t i = 0; i < RESOURCES; i++) {
@@ -287,8 +292,10 @@ static unsigned look_after(struct kubernetes *kubernetes, usec_t now, bool may_b
                         events |= WAIT_CHANGE;
                 if (watch->lost)
                         events |= WAIT_CONNECTION;
+                troubled |= watch->troubled;
+                unanswered |= watch->transfer && !watch->answered;
         }
-        return events;
+        return troubled && !unanswered ? events | WAIT_CHANGE : events;
 }
 
 static void forget_losses(struct kubernetes *kubernetes) {

@@ -22,7 +22,7 @@ struct watch {
         unsigned failures;              /* in a row, without one that held */
         struct outcome problem;         /* VERDICT_DONE: none */
 
-        bool changed, expired, lost;    /* still to be told: see kubernetes_wait() */
+        bool changed, troubled, expired, lost;  /* still to be told: see kubernetes_wait() */
 };
 
 static inline usec_t watch_now(const struct watch *watch) {
