@@ -128,6 +128,12 @@ class CommandOutput(unittest.TestCase):
     def document(self, *arguments, **settings):
         return json.loads(self.ask(*arguments, "--json", **settings))
 
+    def documents_of_a_cluster(self, *arguments):
+        """The same of Kubernetes, where there is one object."""
+        with Standin(backend="kubernetes", workloads=1) as cluster:
+            return [self.document(*arguments, RUNTIME_MODE="k8s", K8S_TOKEN_FILE="none",
+                                  K8S_API_SERVER_URL=cluster.urls[0])]
+
     def answer(self, route, document):
         self.standin.behave("json", route=f"GET /api/v1beta/{route}", text=json.dumps(document))
 
@@ -193,8 +199,8 @@ class CommandOutput(unittest.TestCase):
         absent = dict.fromkeys(("url", "transport_type", "group", "package"))
         self.standin.control("workloads", update={"bare": absent},
                              add=[{"name": "full"}, {"name": "bare", "status": "stopped"}])
-        self.assert_documented([self.document("list", "--all")], self.documented("list"),
-                               [("workloads[].namespace", "string")])
+        self.assert_documented([self.document("list", "--all"), *self.documents_of_a_cluster("list", "--all")],
+                               self.documented("list"))
 
     def test_keys_of_show(self):
         self.standin.control("workloads", add=[{"name": "local"},
@@ -211,7 +217,8 @@ class CommandOutput(unittest.TestCase):
         }.items():
             self.answer(f"workloads/{name}", {"name": name, **details})
         documents = [self.document("show", name) for name in ("local", "remote", "bare")]
-        self.assert_documented(documents, self.documented("show"))
+        self.assert_documented(documents + self.documents_of_a_cluster("show", "mcpserver-00000"),
+                               self.documented("show"))
         mask = re.search(r"The mask, (\S+),", joined(text_of(self.page.commands["show"])))[1]
         for document in documents[:2]:
             self.assertEqual((document["env_vars"], document["secrets"]),

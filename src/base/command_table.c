@@ -242,9 +242,11 @@ const struct command_row command_rows[COMMAND_COUNT] = {
                 .synopsis = "NAME [--json] [--timeout SECONDS]",
                 .help = "one workload's details",
                 .description =
-                        "Asks ToolHive for the details of one workload. The values of its "
-                        "environment and its secrets are masked.\n"
-                        "  mcp-optimizer show fetch",
+                        "Asks for the details of one workload. The values of its environment and "
+                        "its secrets are masked. In Kubernetes the name may have its namespace in "
+                        "front, and must where several have the name.\n"
+                        "  mcp-optimizer show fetch\n"
+                        "  mcp-optimizer show tools/fetch",
                 OPTIONS(show_options),
                 .exit_status = "0 shown; 1 ToolHive is unavailable or answers with an error; 4 no "
                                "workload of that name, or several",
@@ -256,7 +258,8 @@ const struct command_row command_rows[COMMAND_COUNT] = {
                 .help = "what the registry offers; one server with what it needs",
                 .description =
                         "Lists the servers that ToolHive's registry offers, or those that a word "
-                        "finds. With a name, one server with the settings that it needs.\n"
+                        "finds. With a name, one server with the settings that it needs. Kubernetes "
+                        "has no registry.\n"
                         "  mcp-optimizer registry --search github\n"
                         "  mcp-optimizer registry fetch",
                 OPTIONS(registry_options),

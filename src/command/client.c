@@ -102,8 +102,7 @@ static void tell_timeout(const struct client *client, enum log_level level, cons
 void client_tell_answer(const struct client *client, enum log_level level, enum call_kind kind,
                         const struct outcome *outcome) {
         bool has_words = outcome->status >= 300 && !outcome->runtime_away;
-        struct log_field error = has_words ? LOG_STRING("error", outcome->error)
-                                           : (struct log_field) { .type = LOG_FIELD_END };
+        struct log_field error = has_words ? LOG_STRING("error", outcome->error) : LOG_NOTHING;
         _cleanup_text_ struct text harmless = TEXT_INIT;
         char words[ERROR_MAX];
 

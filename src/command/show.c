@@ -244,12 +244,10 @@ static void format_json(const struct view *view, struct text *text) {
         static const char *const truth[] = { "null", "false", "true" };
 
         add_string(text, "{\"name\": ", view->name);
-        if (view->namespace) {
-                add_string(text, ",\n \"namespace\": ", view->namespace);
-                add_string(text, ",\n \"resource\": ", view->resource);
-                add_string(text, ",\n \"message\": ", view->message);
-        }
+        add_string(text, ",\n \"namespace\": ", view->namespace);
+        add_string(text, ",\n \"resource\": ", view->resource);
         add_string(text, ",\n \"status\": ", view->status);
+        add_string(text, ",\n \"message\": ", view->message);
         add_string(text, ",\n \"url\": ", view->url);
         add_string(text, ",\n \"transport\": ", view->transport);
         add_string(text, ",\n \"proxy_mode\": ", view->proxy_mode);

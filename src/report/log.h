@@ -33,6 +33,8 @@ struct log_field {
 #define LOG_STRING(k, v) ((struct log_field) { .key = (k), .type = LOG_FIELD_STRING, .string = (v) })
 #define LOG_INT(k, v) ((struct log_field) { .key = (k), .type = LOG_FIELD_INT, .integer = (int64_t) (v) })
 #define LOG_SECONDS(k, v) ((struct log_field) { .key = (k), .type = LOG_FIELD_SECONDS, .usec = (v) })
+/* In the last place of a line's pairs: none, where it depends on something whether there is one. */
+#define LOG_NOTHING ((struct log_field) { .type = LOG_FIELD_END })
 /* Any number as null: a port where the address is a socket. */
 #define LOG_NULL(k) ((struct log_field) { .key = (k), .type = LOG_FIELD_STRING, .string = NULL })
 

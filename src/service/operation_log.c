@@ -51,8 +51,7 @@ void operation_log_found(const struct source *source, enum find_code code, const
                 log_event(LEVEL_INFO, EVENT_CONNECTED, message,
                           LOG_STRING("endpoint", new->url),
                           /* The API server may keep it to itself. */
-                          found->version[0] ? LOG_STRING("version", found->version)
-                                            : (struct log_field) { .type = LOG_FIELD_END });
+                          found->version[0] ? LOG_STRING("version", found->version) : LOG_NOTHING);
                 break;
         case FIND_SAME:
                 log_event(LEVEL_INFO, EVENT_SAME_PORT, "ToolHive still available on same port",

@@ -24,12 +24,6 @@ static void tell_left_out(const struct changes *changes) {
                           LOG_INT("count", all - changes->lines));
 }
 
-/* Last in its line: elsewhere there are none. */
-static struct log_field namespace_field(const struct workload *workload) {
-        return workload->namespace ? LOG_STRING("namespace", workload->namespace)
-                                   : (struct log_field) { .type = LOG_FIELD_END };
-}
-
 static void workload_differs(enum workload_change change, const struct workload *old,
                              const struct workload *new, void *user) {
         struct changes *changes = user;
@@ -41,13 +35,15 @@ static void workload_differs(enum workload_change change, const struct workload 
                 if (line)
                         log_event(LEVEL_INFO, EVENT_WORKLOADS_CHANGED, "Workload added",
                                   LOG_STRING("name", new->name), LOG_STRING("status", new->status),
-                                  LOG_STRING("url", new->url), namespace_field(new));
+                                  LOG_STRING("url", new->url),
+                                  new->namespace ? LOG_STRING("namespace", new->namespace) : LOG_NOTHING);
                 break;
         case WORKLOAD_REMOVED:
                 changes->removed++;
                 if (line)
                         log_event(LEVEL_INFO, EVENT_WORKLOADS_CHANGED, "Workload removed",
-                                  LOG_STRING("name", old->name), namespace_field(old));
+                                  LOG_STRING("name", old->name),
+                                  old->namespace ? LOG_STRING("namespace", old->namespace) : LOG_NOTHING);
                 break;
         case WORKLOAD_CHANGED:
                 changes->changed++;
@@ -55,7 +51,7 @@ static void workload_differs(enum workload_change change, const struct workload 
                         log_event(LEVEL_INFO, EVENT_WORKLOADS_CHANGED, "Workload changed",
                                   LOG_STRING("name", new->name), LOG_STRING("status", new->status),
                                   LOG_STRING("previous_status", old->status), LOG_STRING("url", new->url),
-                                  namespace_field(new));
+                                  new->namespace ? LOG_STRING("namespace", new->namespace) : LOG_NOTHING);
                 break;
         }
 }
@@ -144,14 +140,13 @@ void poll_log_missing(const char *missing) {
 
 void poll_log_problem(const struct source *source, enum call_kind kind, const struct outcome *outcome,
                       usec_t next_try, bool repeated) {
-        enum log_level level = repeated ? LEVEL_DEBUG : LEVEL_WARNING;
         char message[128];
 
         if (outcome->denied.verb) {
                 snprintf(message, sizeof message, outcome->status == 401 ? "%s does not know the account"
                                                                          : "%s denies the account what it needs",
                          source->ops->name);
-                log_event(level, EVENT_DEGRADED, message,
+                log_event(repeated ? LEVEL_DEBUG : LEVEL_WARNING, EVENT_DEGRADED, message,
                           LOG_STRING("operation", call_kind_name(kind)), LOG_INT("status", outcome->status),
                           LOG_STRING("verb", outcome->denied.verb), LOG_STRING("resources", outcome->denied.resources),
                           LOG_STRING("scope", outcome->denied.scope), LOG_STRING("remedy", outcome->denied.remedy),
@@ -164,7 +159,7 @@ void poll_log_problem(const struct source *source, enum call_kind kind, const st
         else
                 snprintf(message, sizeof message, "%s gives an answer that is of no use", source->ops->name);
 
-        log_event(level, EVENT_DEGRADED, message,
+        log_event(repeated ? LEVEL_DEBUG : LEVEL_WARNING, EVENT_DEGRADED, message,
                   LOG_STRING("operation", call_kind_name(kind)), LOG_INT("status", outcome->status),
                   LOG_STRING("error", outcome->error), LOG_SECONDS("next_try_seconds", next_try));
 }
