@@ -340,15 +340,16 @@ class TestShow(Case):
                      tools=["a", "b"], volumes=["/a:/b:ro"], cmd_arguments=["--verbose"],
                      env_vars={"A": "1", "B": ""}, secrets=[{"name": "s", "target": "C"}])
         self.assertEqual(list(self.show().items()), list({
-            "name": "workload-00000", "status": "running", "url": "http://127.0.0.1:17520/mcp",
-            "transport": "stdio", "proxy_mode": "sse", "image": "ghcr.io/x/y:1", "remote": False, "remote_url": None,
+            "name": "workload-00000", "namespace": None, "resource": None, "status": "running", "message": None,
+            "url": "http://127.0.0.1:17520/mcp", "transport": "stdio", "proxy_mode": "sse", "image": "ghcr.io/x/y:1", "remote": False, "remote_url": None,
             "group": "default", "host": "127.0.0.1", "proxy_port": 17520, "target_port": 8080, "tools": ["a", "b"],
             "arguments": ["--verbose"], "volumes": ["/a:/b:ro"], "network_isolation": True,
             "permission_profile": "none", "env_vars": {"A": MASK, "B": MASK},
             "secrets": [{"target": "C", "name": MASK}]}.items()))
 
     def test_what_is_missing_or_of_a_wrong_type(self):
-        nothing = {"name": "workload-00000", "status": None, "url": None, "transport": None, "proxy_mode": None,
+        nothing = {"name": "workload-00000", "namespace": None, "resource": None, "message": None,
+                   "status": None, "url": None, "transport": None, "proxy_mode": None,
                    "image": None, "remote": False, "remote_url": None, "group": None, "host": None,
                    "proxy_port": None, "target_port": None, "tools": [], "arguments": [], "volumes": [],
                    "network_isolation": None, "permission_profile": None, "env_vars": {}, "secrets": []}
