@@ -23,7 +23,8 @@ refused:
              connections made from now on.
   clear      {}                       forgets all behaviours
   stop       {"discovery": true}      closes the port and its connections at once, removes the file;
-             with "drain": true requests in progress go on, as an API server's watches for a minute
+             with "drain": true requests in progress go on, as an API server's watches for a minute,
+             even after a start
   start      {}                       listens again on the same port, writes the file
   move       {"port": 0} or {"range": "50000-50100"}: stop, then start elsewhere
   cut        {}                       ends the kept-alive connections, goes on listening
@@ -39,12 +40,13 @@ refused:
              MCPServers; {"add": [object…]}, {"update": [object…]}, {"remove": [object…]}, where an object
              is "NAME", "NAMESPACE/NAME", "RESOURCE/NAMESPACE/NAME" or {"resource" or "kind": …,
              "namespace": …, "name": …, "old": bool} with what is to be merged into it, null to leave out:
-             {"name": "fetch", "status": {"phase": "Failed", "url": null}}. old is ToolHive's first shape.
+             {"name": "fetch", "status": {"phase": "Failed", "url": null}}. old is ToolHive's first shape;
+             "raw": "text" stands for all of the object.
              {"raw": "text"} or {"raw": {RESOURCE: "text"}}: instead of lists, until the next of these
   kubernetes what lasts, null to take it back: {"tokens": {TOKEN: USER}}, {"rules": [{"user": …, "verb": …,
              "resource": …, "namespace": …}…]} with a word, some, or "*", which is also what is not said,
              {"anonymous": false} for 401 instead of system:anonymous, {"serve": {RESOURCE: [versions]}},
-             {"page_max": N}, {"history": N} changes are remembered, {"version": …}.
+             {"page_max": N}, {"history": N} changes are remembered.
              What happens now: {"forget": true} makes all older versions expired, {"expire_continue": N}
              the pages that are asked for next; {"bookmark": true}, {"event": "a line of any kind"} and
              {"end_watches": true} go to all watches, or with {"resource": …} to those of one.
@@ -128,6 +130,7 @@ class Cast:
             self.discovery.remove()
         for server in self.servers.values():
             server.stop()
+            server.cut()
 
 
 def tls_context(files):

@@ -61,6 +61,14 @@ class Access:
         self.rules = None       # None: who is known may do everything
         self.anonymous = True   # False is --anonymous-auth=false
 
+    def set(self, key, value):
+        if key not in ("tokens", "rules", "anonymous"):
+            raise TypeError(f"unknown: {key}")
+        for rule in value or () if key == "rules" else ():
+            if unknown := set(rule) - {"user", "verb", "resource", "namespace"}:
+                raise TypeError(f"unknown in a rule: {', '.join(sorted(unknown))}")
+        setattr(self, key, value is not False if key == "anonymous" else value)
+
     def authenticate(self, request):
         """The user's name; without a token that is system:anonymous."""
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
@@ -95,10 +103,3 @@ def _names(given, value):
     """A rule's word: one name, several, or `*`."""
     words = [given] if isinstance(given, str) else given
     return "*" in words or value in words
-
-
-def check_rules(rules):
-    for rule in rules or ():
-        if unknown := set(rule) - {"user", "verb", "resource", "namespace"}:
-            raise TypeError(f"unknown in a rule: {', '.join(sorted(unknown))}")
-    return rules

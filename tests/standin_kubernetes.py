@@ -5,14 +5,15 @@ Lists with pages and watches as kube-apiserver 1.34 has them, its messages and h
 One lock covers all of the state; a watch waits outside of it, in its connection's own thread.
 """
 
+import contextlib
 import copy
 import json
 import threading
 import time
 import uuid
 
-from standin_access import PUBLIC, Access, NotServed, Refused, Target, bad_request, check_rules
-from standin_objects import END, GROUP, KINDS, RESOURCES, Signal, Store, dumps, make_object, merge
+from standin_access import PUBLIC, Access, NotServed, Refused, Target, bad_request
+from standin_objects import END, GROUP, KINDS, RESOURCES, Signal, Store, encode, make_object, merge
 from standin_query import Selection, Watch, number, page_token, read_token, resource_version
 from standin_wire import Answer
 
@@ -33,7 +34,7 @@ def reply(status, body, content_type="application/json", headers=()):
 
 def refusal(refused):
     headers = [NOSNIFF] if refused.code == 403 else []
-    return reply(refused.code, (dumps(refused.status) + "\n").encode(), headers=headers + refused.headers)
+    return reply(refused.code, encode(refused.status) + b"\n", headers=headers + refused.headers)
 
 
 class Kubernetes:
@@ -76,7 +77,7 @@ class Kubernetes:
         if request.path in PUBLIC:
             return reply(200, b"ok", TEXT, [NOSNIFF])
         if parts[:2] == ["apis", GROUP]:
-            return reply(200, (dumps(self._discovery(*parts[2:])) + "\n").encode())
+            return reply(200, encode(self._discovery(*parts[2:])) + b"\n")
         raise NotServed
 
     def _about(self):
@@ -138,7 +139,7 @@ class Kubernetes:
         metadata["resourceVersion"] = str(version)
         body = b'{"apiVersion":"%s/%s","items":[%s],"kind":"%sList","metadata":%s}\n' % (
             GROUP.encode(), target.version.encode(), b",".join([item.render(target.version) for _, item in page]),
-            KINDS[target.resource].encode(), dumps(metadata).encode())
+            KINDS[target.resource].encode(), encode(metadata))
         return reply(200, body, headers=headers)
 
     def _rest(self, target, query):
@@ -153,7 +154,8 @@ class Kubernetes:
                           {"causes": [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}],
                            "retryAfterSeconds": 1}, headers=[("Retry-After", "1")])
         # With a limit it means that very version, without one no older than that.
-        if "limit" in query and 0 < wanted < self._store.oldest:
+        exact = "limit" in query or query.get("resourceVersionMatch") == "Exact"
+        if exact and 0 < wanted < self._store.oldest:
             raise Refused(410, "Expired", "The resourceVersion for the provided list is too old.")
         return now, self._store.list(target.resource)
 
@@ -183,35 +185,40 @@ class Kubernetes:
             watch.since = now
         elif watch.since < oldest:
             expired = Refused(410, "Expired", f"too old resource version: {watch.since} ({oldest})")
-            lines, ended = [watch.line("ERROR", dumps(expired.status).encode())], True
-        answer = reply(200, b"".join([*lines, *self._missed(watch)]), headers=headers)
-        answer.pieces = lambda wait: self._stream(watch, lines, ended, wait)
+            lines, ended = [watch.line("ERROR", encode(expired.status))], True
+        missed = [line for event in self._store.since(watch.since) for line in event.lines(watch)]
+        answer = reply(200, b"".join(lines + missed), headers=headers)
+        answer.pieces = lambda wait: self._watcher(watch, lines, ended, wait)
         return answer
 
-    def _missed(self, watch):
-        return [line for event in self._store.since(watch.since) for line in event.lines(watch)]
-
-    def _stream(self, watch, lines, ended, wait):
+    @contextlib.contextmanager
+    def _watcher(self, watch, lines, ended, wait):
+        """The lines of a watch, and of what is told to the watchers from here on."""
         with self._lock:
             watcher = self._store.watch(watch.since)
         try:
-            yield from lines
-            while not ended:
-                for event in watcher.take():
-                    for line in event.lines(watch):
-                        if line is END:
-                            return
-                        yield line
-                now = time.monotonic()
-                if watch.bookmark_at is not None and now >= watch.bookmark_at:
-                    watch.bookmark_at = None
-                    yield watch.bookmark(self._store.version)
-                if now >= watch.end:
-                    return
-                wait((watch.bookmark_at or watch.end) - now, watcher.fd)
+            yield self._lines(watch, watcher, lines, ended, wait)
         finally:
             with self._lock:
                 self._store.leave(watcher)
+
+    def _lines(self, watch, watcher, lines, ended, wait):
+        yield from lines
+        while not ended:
+            # Together, since a bookmark promises that all events up to its version were told.
+            with self._lock:
+                events, version = watcher.take(), self._store.version
+            for line in (line for event in events for line in event.lines(watch)):
+                if line is END:
+                    return
+                yield line
+            now = time.monotonic()
+            if watch.bookmark_at is not None and now >= watch.bookmark_at:
+                watch.bookmark_at = None
+                yield watch.bookmark(version)
+            if now >= watch.end:
+                return
+            wait((watch.bookmark_at or watch.end) - now, watcher.fd)
 
     # ---- control ----
 
@@ -245,22 +252,16 @@ class Kubernetes:
 
     def _fill(self, count, namespaces=("default",), old=False, phase=None):
         fields = {"status": {"phase": phase}} if phase else {}
-        for number in range(count):
-            namespace, name = namespaces[number % len(namespaces)], f"mcpserver-{number:05}"
-            self._store.put("mcpservers", namespace, name,
-                            make_object("mcpservers", namespace, name, old=old, **fields))
-        wanted = {(namespaces[number % len(namespaces)], f"mcpserver-{number:05}") for number in range(count)}
-        for namespace, name in self._store.keys("mcpservers"):
-            if (namespace, name) not in wanted:
-                self._store.remove("mcpservers", namespace, name)
+        wanted = [(namespaces[serial % len(namespaces)], f"mcpserver-{serial:05}") for serial in range(count)]
+        for key in wanted:
+            self._store.put("mcpservers", *key, make_object("mcpservers", *key, old=old, **fields))
+        for key in set(self._store.keys("mcpservers")) - set(wanted):
+            self._store.remove("mcpservers", *key)
 
-    def _control_kubernetes(self, history=None, forget=False, expire_continue=0, bookmark=False, end_watches=False,
-                            event=None, resource=None, version=None, **settings):
-        self._set(**settings)
-        if version is not None:
-            self._version = version
-        if history is not None:
-            self._store.limit_history(history)
+    def _control_kubernetes(self, forget=False, expire_continue=0, bookmark=False, end_watches=False, event=None,
+                            resource=None, **settings):
+        for key, value in settings.items():
+            self._set(key, value)
         if forget:
             self._store.forget()
         if expire_continue:
@@ -275,21 +276,16 @@ class Kubernetes:
         return {"resourceVersion": self._store.version, "oldest": self._store.oldest,
                 "watches": self._store.watching()}
 
-    def _set(self, **settings):
+    def _set(self, key, value):
         """What lasts; null takes it back."""
-        for key, value in settings.items():
-            if key == "serve":
-                self._install(value or {})
-            elif key == "page_max":
-                self._page_max = value
-            elif key == "rules":
-                self._access.rules = check_rules(value)
-            elif key == "anonymous":
-                self._access.anonymous = value
-            elif key == "tokens":
-                self._access.tokens = value
-            else:
-                raise TypeError(f"unknown: {key}")
+        if key == "serve":
+            self._install(value or {})
+        elif key == "history":
+            self._store.limit_history(value)
+        elif key == "page_max":
+            self._page_max = value
+        else:
+            self._access.set(key, value)
 
     def _install(self, served):
         """What is not named is served as ever. A definition that goes takes its objects along, and its watches end."""

@@ -13,7 +13,7 @@ import struct
 import zlib
 
 from standin_rules import BEHAVIOURS, KEEP, behaviour  # noqa: F401 (with those of this file)
-from standin_wire import CHUNKED, LAST_CHUNK, Answer
+from standin_wire import CHUNKED, LAST_CHUNK, PLAIN_TO_TLS, Answer
 
 BLANKS = b" " * 65536
 
@@ -377,4 +377,4 @@ def tls_alert(exchange):
 @behaviour("tls-go")
 def tls_go(exchange):
     """What a Go server with TLS says to plain HTTP."""
-    exchange.send(b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n")
+    exchange.send(PLAIN_TO_TLS)

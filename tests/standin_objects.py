@@ -27,8 +27,12 @@ END = object()
 _serial = itertools.count(1)
 
 
-def dumps(value):
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+def encode(value, **options):
+    """As Go's encoder writes it, which takes care of HTML."""
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, **options)
+    for character in "<>&":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text.encode("utf-8", "surrogatepass")
 
 
 def merge(into, fields):
@@ -76,7 +80,8 @@ def _owned(fields):
 def make_object(resource, namespace, name, old=False, **fields):
     """One object, ready unless the fields say otherwise, about 1.5 kB long; old: as ToolHive's first versions wrote
     it, with a group that is a string and the phase Running."""
-    transport = fields.get("spec", {}).get("transport", "streamable-http")
+    asked = fields.get("spec")
+    transport = asked.get("transport", "streamable-http") if isinstance(asked, dict) else "streamable-http"
     spec, url, message = SHAPES[resource](name, namespace, old, transport)
     spec = {key: value for key, value in {
         "transport": transport, "sessionAffinity": "ClientIP", "trustProxyHeaders": False, **spec}.items()
@@ -86,9 +91,9 @@ def make_object(resource, namespace, name, old=False, **fields):
               "message": message, "observedGeneration": 1, "url": url,
               "phase": "Running" if old and resource == "mcpservers" else "Ready"}
     api_version = f"{GROUP}/{'v1alpha1' if old else 'v1beta1'}"
-    applied = dumps({"apiVersion": api_version, "kind": KINDS[resource],
+    applied = encode({"apiVersion": api_version, "kind": KINDS[resource],
                      "metadata": {"annotations": {}, "name": name, "namespace": namespace},
-                     "spec": {key: spec[key] for key in ("image", "remoteUrl", "transport") if key in spec}})
+                     "spec": {key: spec[key] for key in ("image", "remoteUrl", "transport") if key in spec}}).decode()
     managed = {"apiVersion": api_version, "fieldsType": "FieldsV1", "operation": "Update", "time": CREATED}
     value = {
         "kind": KINDS[resource],
@@ -105,23 +110,25 @@ def make_object(resource, namespace, name, old=False, **fields):
 
 
 class Object:
-    """One version of an object: its value, and its JSON in each version of the API that was asked for."""
+    """One version of an object: its value, and its JSON in each version of the API that was asked for. The value may
+    contradict its address, or be none at all but a text, `raw`: for the sake of tests."""
 
     __slots__ = ("namespace", "name", "value", "_rendered")
 
-    def __init__(self, value, version):
-        metadata = value["metadata"]
-        # Those of its address, whatever the value says for the sake of a test.
-        self.namespace, self.name = metadata["namespace"], metadata["name"]
-        metadata["resourceVersion"] = str(version)
+    def __init__(self, namespace, name, value, version):
+        self.namespace = namespace
+        self.name = name
         self.value = value
         self._rendered = {}
+        if isinstance(value.get("metadata"), dict):
+            value["metadata"]["resourceVersion"] = str(version)
 
     def render(self, api_version):
+        if "raw" in self.value:
+            return self.value["raw"].encode()
         if api_version not in self._rendered:
-            text = json.dumps({"apiVersion": f"{GROUP}/{api_version}", **self.value}, separators=(",", ":"),
-                              ensure_ascii=False, sort_keys=True)
-            self._rendered[api_version] = text.encode()
+            value = {"apiVersion": f"{GROUP}/{api_version}", **self.value}
+            self._rendered[api_version] = encode(value, sort_keys=True)
         return self._rendered[api_version]
 
 
@@ -158,17 +165,18 @@ class Watcher:
 
     def __init__(self):
         self.fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        self._events = collections.deque()
+        self._events = []
 
     def push(self, event):
         self._events.append(event)
         os.eventfd_write(self.fd, 1)
 
     def take(self):
+        """All that has come so far."""
         with contextlib.suppress(BlockingIOError):
             os.eventfd_read(self.fd)
-        while self._events:
-            yield self._events.popleft()
+        events, self._events = self._events, []
+        return events
 
     def close(self):
         os.close(self.fd)
@@ -195,13 +203,13 @@ class Store:
 
     def put(self, resource, namespace, name, value):
         kind = "MODIFIED" if (namespace, name) in self._objects[resource] else "ADDED"
-        item = Object(value, self.version + 1)
+        item = Object(namespace, name, value, self.version + 1)
         self._objects[resource][namespace, name] = item
         self._happened(kind, resource, item)
 
     def remove(self, resource, namespace, name):
-        last = self._objects[resource].pop((namespace, name))
-        self._happened("DELETED", resource, Object(copy.deepcopy(last.value), self.version + 1))
+        value = copy.deepcopy(self._objects[resource].pop((namespace, name)).value)
+        self._happened("DELETED", resource, Object(namespace, name, value, self.version + 1))
 
     def _happened(self, kind, resource, item):
         self.version += 1

@@ -7,7 +7,7 @@ import json
 import time
 
 from standin_access import Refused, bad_request
-from standin_objects import GROUP, KINDS, dumps
+from standin_objects import GROUP, KINDS, encode
 
 BOOKMARK_BEFORE_END = 2.0
 LONGEST_WATCH = 1800
@@ -72,7 +72,7 @@ class Selection:
             return False
         if self.all:
             return True
-        labels = item.value["metadata"].get("labels", {})
+        labels = item.value["metadata"].get("labels", {}) if self._labels else {}
         return (self._fields.get("metadata.name", item.name) == item.name
                 and self._fields.get("metadata.namespace", item.namespace) == item.namespace
                 and all(labels.get(key) == value for key, value in self._labels.items()))
@@ -100,6 +100,6 @@ class Watch:
         """Nothing, where none were asked for."""
         if not self._bookmarks:
             return b""
-        return self.line("BOOKMARK", dumps({
+        return self.line("BOOKMARK", encode({
             "apiVersion": f"{GROUP}/{self.version}", "kind": KINDS[self.selection.resource],
-            "metadata": {**metadata, "resourceVersion": str(resource_version)}}).encode())
+            "metadata": {**metadata, "resourceVersion": str(resource_version)}}))

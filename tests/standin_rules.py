@@ -43,9 +43,9 @@ class Exchange:
     def pieces(self, wait=None):
         """Sends the head of an answer that goes on, and gives its pieces; the only one of any other is its body."""
         answer = self.answer()
-        self.send(answer.head(CHUNKED))
-        pieces = answer.pieces(wait or self.connection.hold) if answer.pieces else (body for body in [answer.body])
-        with contextlib.closing(pieces):
+        goes_on = answer.pieces or (lambda _: contextlib.nullcontext(iter([answer.body])))
+        with goes_on(wait or self.connection.hold) as pieces:
+            self.send(answer.head(CHUNKED))
             yield pieces
 
     def stream(self):

@@ -11,9 +11,10 @@ import time
 
 from standin_misbehave import normal
 from standin_rules import Exchange, Rules
-from standin_wire import Connection, Gone
+from standin_wire import PLAIN_TO_TLS, Connection, Gone
 
 BACKLOG = 1024
+TLS_HANDSHAKE = b"\x16"
 
 
 class Journal:
@@ -66,7 +67,6 @@ class Server:
         self._connections = set()
         self._listeners = []
         self._fillers = []
-        self._draining = False
 
     def urls(self):
         scheme = "https" if self._tls else "http"
@@ -125,8 +125,9 @@ class Server:
         return sockets
 
     def stop(self, drain=False):
-        """Refuses from now on; the port stays known for the next start. To drain is to let requests in progress end."""
-        self._draining = drain
+        """Refuses from now on; the port stays known for the next start. To drain is to let requests in progress end,
+        even if it is started meanwhile."""
+        listened = bool(self._listeners)
         for sock, thread in self._listeners:
             if thread.is_alive():
                 # Wakes the thread in accept(); only then may the descriptor's number be given away.
@@ -138,12 +139,14 @@ class Server:
         for sock in self._fillers:
             sock.close()
         self._listeners, self._fillers = [], []
-        self.cut(busy=not drain)
+        if listened:
+            self.cut(drain)
 
-    def cut(self, busy=True):
+    def cut(self, drain=False):
         with self._lock:
             for connection in self._connections:
-                if busy or not connection.busy:
+                connection.draining = drain
+                if not (drain and connection.busy):
                     connection.cut()
 
     def fill_backlog(self):
@@ -188,6 +191,11 @@ class Server:
             if rule := self.rules.take("accept"):
                 rule.play(Exchange(connection))
                 return
+            if self._tls and connection.peek() != TLS_HANDSHAKE:
+                # Read, because what is left unread makes a reset of the end.
+                connection.read_request()
+                connection.send(PLAIN_TO_TLS)
+                return
             if self._tls:
                 connection.sock = self._tls.wrap_socket(connection.sock, server_side=True)
             self._talk(connection)
@@ -200,11 +208,11 @@ class Server:
 
     def _talk(self, connection):
         keep = True
-        while keep:
+        while keep and not connection.draining:
             request = connection.read_request()
             connection.busy = True
             self._journal.request(connection, request)
             exchange = Exchange(connection, request, self.backend)
             rule = self.rules.take("request", request)
-            keep = (rule.play(exchange) if rule else normal(exchange)) and not request.last() and not self._draining
+            keep = (rule.play(exchange) if rule else normal(exchange)) and not request.last()
             connection.busy = False

@@ -35,15 +35,15 @@ def stream_end(exchange, after=0):
 
 @behaviour("stream-cut")
 def stream_cut(exchange, after=0, keep=20, within="chunk", end="fin", text=None, pause=0.05):
-    """So many bytes of the next event (or of that text), then the end: amid a chunk, or with within="event" after a whole
-    one; by fin, by reset, or by the last chunk as if all were well."""
+    """So many bytes of the next event (or of that text), then the end: amid a chunk, or with within="event" after a
+    whole one; by fin, by reset, or by the last chunk as if all were well. With an empty text: only the end."""
     with exchange.pieces() as pieces:
         _let_through(exchange, pieces, after)
-        event = next(pieces) if text is None else text.encode()
-    if within == "chunk":
+        event = next(pieces, b"") if text is None else text.encode()
+    if event and within == "chunk":
         head, line_end, data = chunk(event).partition(b"\n")
         exchange.send(head + line_end + data[:keep])
-    else:
+    elif event:
         exchange.send_chunk(event[:keep])
     if end == "reset":
         exchange.connection.hold(pause)

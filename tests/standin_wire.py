@@ -20,6 +20,7 @@ CHUNKED = [("Transfer-Encoding", "chunked")]
 LAST_CHUNK = b"0\r\n\r\n"
 # Go's server keeps so much before it sends: what ends within gets its length, the rest goes in chunks.
 GO_BUFFER = 2048
+PLAIN_TO_TLS = b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"
 
 REASONS = {
     200: "OK", 201: "Created", 204: "No Content", 301: "Moved Permanently", 302: "Found",
@@ -41,10 +42,10 @@ def chunk(data, extension=b""):
 class Answer:
     """One HTTP answer, before anybody spoils it.
 
-    A chunked one has its length told only when it is short. One that goes on has `pieces` as well: pieces(wait) yields
-    what is to be sent, piece by piece; where nothing is at hand it calls wait(seconds, fd), which returns when the
-    descriptor is readable or the time is over. Its body is what is at hand at once, and all of it to a behaviour that
-    knows nothing of streams.
+    A chunked one has its length told only when it is short. One that goes on has `pieces` as well: pieces(wait) is a
+    context in which what is to be sent comes piece by piece; where nothing is at hand it calls wait(seconds, fd), which
+    returns when the descriptor is readable or the time is over. Its body is what is at hand at once, and all of it to
+    a behaviour that knows nothing of streams.
     """
 
     def __init__(self, status=200, body=b"", content_type=None, headers=(), chunked=False):
@@ -136,6 +137,7 @@ class Connection:
         self.ident = ident
         self.port = port
         self.busy = False       # with a request
+        self.draining = False   # that was the last one
         self._pending = bytearray()
         if sock.family != socket.AF_UNIX:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -145,6 +147,10 @@ class Connection:
             self.sock.sendall(data)
         except OSError as error:
             raise Gone from error
+
+    def peek(self):
+        """The first byte, which stays to be read; empty at the end."""
+        return self.sock.recv(1, socket.MSG_PEEK)
 
     def _receive(self):
         try:

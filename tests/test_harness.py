@@ -20,6 +20,7 @@ import unittest.mock
 
 import harness
 import pace
+from cluster import Authority
 from harness import Line, NotifySocket, Optimizer, Standin, free_port_range, spawn, state, wait_for
 from rawclient import LIMIT, connect, read_all, send_request
 from runner import run_tests
@@ -116,23 +117,14 @@ class TestListening(unittest.TestCase):
                 self.assertFalse(os.path.exists(path))
 
     def test_tls(self):
-        with tempfile.TemporaryDirectory() as folder:
-            cert, key = os.path.join(folder, "cert"), os.path.join(folder, "key")
-            try:
-                subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
-                                "ec_paramgen_curve:P-256", "-nodes", "-keyout", key, "-out", cert, "-days",
-                                "1", "-subj", "/CN=localhost"], check=True, capture_output=True)
-            except FileNotFoundError:
-                self.skipTest("no openssl to make a certificate with")
-            context = ssl.create_default_context(cafile=cert)
-            context.check_hostname = False
-            with Standin(tls=(cert, key)) as standin:
-                with context.wrap_socket(connect(standin.port)) as sock:
-                    send_request(sock)
-                    self.assertTrue(sock.recv(65536).startswith(b"HTTP/1.1 200"))
-                with connect(standin.port) as sock:
-                    send_request(sock)
-                    self.assertNotIn(b"HTTP/1.1 200", read_all(sock)[0])
+        context = ssl.create_default_context(cafile=Authority.common().certificate)
+        with Standin(tls=Authority.common().server()) as standin:
+            with context.wrap_socket(connect(standin.port), server_hostname="localhost") as sock:
+                send_request(sock)
+                self.assertTrue(sock.recv(65536).startswith(b"HTTP/1.1 200"))
+            with connect(standin.port) as sock:
+                send_request(sock)
+                self.assertNotIn(b"HTTP/1.1 200", read_all(sock)[0])
 
     def test_discovery_file_lives_as_long_as_the_listener(self):
         with tempfile.TemporaryDirectory() as folder:

@@ -166,6 +166,16 @@ class TestWatches(WatchCase):
         self.cluster.start_listening()
         self.assertEqual(len(self.names(MCPSERVERS)), 2)
 
+    def test_a_restart_ends_watches_and_forgets(self):
+        self.start(1)
+        with self.watch() as stream:
+            self.cluster.objects(add=["new"])
+            self.assertEqual(self.told(stream)[1], "new")
+            self.cluster.restart()
+            self.assertEqual(stream.read(), b"")
+        with self.watch(since=219) as stream:
+            self.assertEqual(self.event(stream)[0], "ERROR")
+
     def test_lines_bookmarks_and_ends_on_demand(self):
         self.start(1)
         with self.watch(allowWatchBookmarks="1") as stream, self.watch(f"{V1BETA1}/mcpremoteproxies") as other:
@@ -235,6 +245,7 @@ class TestStreams(WatchCase):
             self.assertEqual(self.wire("stream-cut", text="0123456789", keep=4, end=end), (b"a\r\n0123", seen))
             self.assertEqual(self.wire("stream-cut", text="0123456789", keep=4, within="event", end=end),
                              (b"4\r\n0123\r\n", seen))
+            self.assertEqual(self.wire("stream-cut", text="", end=end), (b"", seen))
         with self.misbehaving("stream-cut", text="0123456789", keep=4, within="event", end="last") as sock:
             self.assertEqual(read_some(sock, lambda data: b"0\r\n\r\n" in data), b"4\r\n0123\r\n0\r\n\r\n")
 
