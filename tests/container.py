@@ -63,9 +63,10 @@ if __name__ == "__main__":
     enter_namespaces()
 
 import harness  # noqa: E402
+from cluster import USER, KubernetesStandin, ServiceAccount  # noqa: E402
 from manpage import SOURCE, read  # noqa: E402
 from runner import run_tests  # noqa: E402
-from test_kubernetes_conf import FOLDER, container, environment, pod  # noqa: E402
+from test_kubernetes_conf import FOLDER, bytes_of, container, environment, pod  # noqa: E402
 
 
 class Workshop:
@@ -229,11 +230,6 @@ class Program(harness.Process):
         return re.search(rf"^{key}:\s+(.*)$", self._proc("status").read_text(), re.M)[1].split()
 
 
-def accepts_kubernetes():
-    with Pod("--check-config", K8S_API_SERVER_URL="http://127.0.0.1:8001") as tried:
-        return tried.wait() == 0
-
-
 class Image(unittest.TestCase):
     def test_size(self):
         size = sum(path.lstat().st_size for path in image()[0].rglob("*"))
@@ -279,10 +275,17 @@ class Image(unittest.TestCase):
 
 class Running(unittest.TestCase):
     def test_settings_are_accepted(self):
-        with Pod("--check-config", RUNTIME_MODE="docker") as asked:
+        with Pod("--check-config") as asked:
             self.assertEqual(asked.wait(), 0, asked.log())
             self.assertIn(f"{environment()['RUNTIME_DIRECTORY']}/state.json ", asked.log())
             self.assertRegex(asked.log(), r"--log-format +json +\(environment\)")
+
+    def test_one_namespace_is_the_pods_own(self):
+        with ServiceAccount("first", namespace="tools") as account:
+            account.path.chmod(0o755)
+            with Pod("--check-config", account=account.path, K8S_ALL_NAMESPACES="false") as asked:
+                self.assertEqual(asked.wait(), 0, asked.log())
+                self.assertRegex(asked.log(), r"--k8s-namespace +tools ")
 
     def test_with_toolhive(self):
         with harness.Standin(workloads=3) as standin:
@@ -291,9 +294,6 @@ class Running(unittest.TestCase):
 
     def test_with_kubernetes(self):
         """As deployment.yaml has it, with the API server where a pod finds it."""
-        if not accepts_kubernetes():
-            self.skipTest("this version has no Kubernetes mode")
-        from cluster import USER, KubernetesStandin, ServiceAccount
         with KubernetesStandin(3, tls=True, tokens={"first": USER}) as standin, ServiceAccount("first") as account:
             account.path.chmod(0o755)
             with Pod(account=account.path, KUBERNETES_SERVICE_HOST="127.0.0.1", KUBERNETES_SERVICE_PORT=standin.port,
@@ -336,7 +336,7 @@ class Running(unittest.TestCase):
         mounts = pathlib.Path(f"/proc/{program.pid}/mountinfo").read_text()
         self.assertRegex(mounts, r"(?m)^\S+ \S+ \S+ \S+ / ro\b")
         print(f"{self.id().rpartition('.')[2]}: {program.rss() / 1048576:.1f} MiB of memory", flush=True)
-        self.assertLess(program.rss(), 32 << 20)
+        self.assertLess(program.rss(), bytes_of(container()["resources"]["requests"]["memory"]))
 
 
 if __name__ == "__main__":

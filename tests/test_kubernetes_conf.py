@@ -16,7 +16,7 @@ try:
 except ImportError:
     yaml = None
 
-from manpage import SOURCE, CommandHelp, help_commands, help_options, joined, read, run
+from manpage import SOURCE, CommandHelp, ManPage, help_commands, help_options, joined, read, run
 from runner import run_tests
 from test_units import SYSTEM_UNIT, assignments, waiting_time
 
@@ -92,6 +92,12 @@ def uncommented(name, *, first, last):
     return "\n".join(lines)
 
 
+def texts_of(*patterns):
+    """All that stands between quotes in those files."""
+    code = "\n".join(path.read_text(encoding="utf-8") for pattern in patterns for path in SOURCE.glob(pattern))
+    return "\n".join(re.findall(r'"((?:[^"\\\n]|\\.)*)"', code))
+
+
 def violations(spec):
     """What the Pod Security level "restricted" has against a pod, after its published table."""
     found = []
@@ -157,9 +163,7 @@ class Manifests(unittest.TestCase):
                                  {"apiGroups": {GROUP}, "resources": RESOURCES, "verbs": VERBS})
 
     def test_rights_against_the_source(self):
-        code = "".join(path.read_text(encoding="utf-8") for path in
-                       [*SOURCE.glob("src/model/resource.[ch]"), *SOURCE.glob("src/source/kubernetes*.c")])
-        texts = " ".join(re.findall(r'"((?:[^"\\]|\\.)*)"', code))
+        texts = texts_of("src/model/resource.[ch]", "src/source/kubernetes*.c")
         self.assertIn(GROUP, texts)
         self.assertEqual(set(re.findall(r"(?<![\w.])\w*mcp\w*s\b", texts)), RESOURCES)
         self.assertIn("watch=", texts)
@@ -280,8 +284,6 @@ class Pod(unittest.TestCase):
 class Settings(unittest.TestCase):
     def check(self, **variables):
         code, told, log = run("--check-config", **variables)
-        if "RUNTIME_MODE" in variables and "this version" in log:
-            self.skipTest(f"the program refuses Kubernetes mode: {joined(log)}")
         self.assertEqual(code, 0, told + log)
         return joined(told)
 
@@ -291,12 +293,9 @@ class Settings(unittest.TestCase):
         self.assertIn("K8S_ALL_NAMESPACES", known)
 
     def test_are_accepted(self):
-        folder = environment()["RUNTIME_DIRECTORY"]
-        without_mode = {name: value for name, value in environment().items() if name != "RUNTIME_MODE"}
-        self.assertIn(f"{folder}/state.json", self.check(**without_mode))
-
-    def test_the_mode_is_accepted(self):
-        self.check(**environment())
+        told = self.check(**environment())
+        self.assertIn("--runtime-mode k8s (environment)", told)
+        self.assertIn(f"{environment()['RUNTIME_DIRECTORY']}/state.json", told)
 
     def test_one_namespace(self):
         """The commented lines, in a pod of that namespace."""
@@ -368,8 +367,21 @@ class Documentation(unittest.TestCase):
         self.assertEqual(set(re.findall(r"-n (\S+)", text)), {document("Deployment")["metadata"]["namespace"]})
         self.assertEqual(set(re.findall(r"deployment/(\S+)", text)), {document("Deployment")["metadata"]["name"]})
 
+    def test_denied(self):
+        """The line of the log is quoted as it is, and the files are here that it says to apply."""
+        texts = texts_of("src/*/*.c")
+        line = "%s denies the account what it needs"
+        self.assertIn(line, texts)
+        for name in ("README.md", "role.yaml"):
+            self.assertIn(line.replace("%s", "Kubernetes API"), joined(read(FOLDER / name).replace("\n# ", " ")))
+        named = set(re.findall(r"-f ([\w.-]+\.yaml)", texts + read("README.md")))
+        self.assertGreaterEqual(named, {"role.yaml", "cluster-role.yaml"})
+        self.assertLessEqual(named, KINDS.keys())
+
     def test_installed(self):
         installed = read("conf/meson.build")
+        self.assertIn("exampledir / 'kubernetes'", installed)
+        self.assertIn("The files of kubernetes/ among the examples", joined(ManPage().text()))
         for path in FOLDER.iterdir():
             self.assertIn(f"'kubernetes/{path.name}'", installed)
 
