@@ -40,26 +40,13 @@ enum reading verdict_read(const struct call *call, const struct http_response *r
 }
 
 enum reading verdict_of_cluster(const struct http_response *response) {
-        switch (response->result) {
-        case HTTP_ANSWER:
-                if (is_success(response->status))
-                        return READING_EXPECTED;
-                return response->status == 429 || (response->status >= 502 && response->status <= 504)
-                               ? READING_FAILED
-                               : READING_CHECK;
-        case HTTP_TOO_LARGE:
-                return READING_CHECK;
-        case HTTP_TIMEOUT:
-        case HTTP_CUT:
-        case HTTP_NOT_HTTP:
-        case HTTP_REFUSED:
-        case HTTP_NO_CONNECTION:
-        case HTTP_NO_NAME:
-        case HTTP_TLS:
-        case HTTP_LOCAL:
-                return READING_FAILED;
-        }
-        return READING_FAILED;
+        int status = response->status;
+
+        if (response->result != HTTP_ANSWER)
+                return response->result == HTTP_TOO_LARGE ? READING_CHECK : READING_FAILED;
+        if (is_success(status))
+                return READING_EXPECTED;
+        return status == 429 || (status >= 502 && status <= 504) ? READING_FAILED : READING_CHECK;
 }
 
 bool verdict_is_result(enum call_kind kind, int status) {
