@@ -8,7 +8,9 @@
  *  - an OK can be headers that the end of the connection cut short;
  *  - CURLINFO_OS_ERRNO can be left from another address of the same host, that
  *    was tried before; what it was as the request was about to be sent is known,
- *    and an errno that has not changed since is not that of the failure;
+ *    and an errno that has not changed since is not that of the failure, unless
+ *    libcurl's words tell of a failed system call: a GET that it sends again by
+ *    itself, since the kept connection had died, can fail as it did before;
  *  - RECV_ERROR without an errno is an answer that breaks the protocol, and
  *    UNSUPPORTED_PROTOCOL after connecting is an answer that is not HTTP;
  *  - OUT_OF_MEMORY is also a header line of more than 100 KiB;
@@ -56,11 +58,16 @@ static int connect_errno(const struct http_transfer *transfer) {
         return error ? error : transfer->socket_errno;
 }
 
+static bool tells_of_system_call(const char *words) {
+        return strncmp(words, "Recv failure: ", strlen("Recv failure: ")) == 0 ||
+               strncmp(words, "Send failure: ", strlen("Send failure: ")) == 0;
+}
+
 /* 0 when the failure came with none. */
 static int transfer_errno(const struct http_transfer *transfer) {
         int error = (int) info_long(transfer, CURLINFO_OS_ERRNO);
 
-        return error == transfer->stale_errno ? 0 : error;
+        return error != transfer->stale_errno || tells_of_system_call(transfer->words) ? error : 0;
 }
 
 /* A final one; interim answers do not count. */

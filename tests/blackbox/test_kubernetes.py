@@ -245,6 +245,16 @@ class TestOutages(Case):
         self.assertEqual((code, self.told(program)), (1, [
             failed(1, 2, "HTTP 429", "0.1"), failed(2, 2, "HTTP 429", "0.0"), *given_up(2, "HTTP 429")]))
 
+    def test_no_immediate_retry(self):
+        """The version is answered and every list is reset: the delays are waited and doubled."""
+        cluster = self.cluster(1, misbehave="reset-after-request,route=LIST *")
+        program = self.program(cluster, toolhive_max_retries=4)
+        code, _ = program.finish()
+        reset = "Connection reset by peer"
+        self.assertEqual((code, self.told(program)), (1, [
+            connected(cluster.url), *(failed(i + 1, 4, reset, d) for i, d in enumerate(("0.1", "0.2", "0.4", "0.0"))),
+            *given_up(4, reset)]))
+
 
 class TestPolls(Case):
     def test_a_reload_lists_again(self):
