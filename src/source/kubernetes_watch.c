@@ -104,7 +104,11 @@ void watch_listed(struct watch *watch) {
         if (watch->transfer && !watch_is_newer(watch->told, version))
                 return;
         drop(watch);
-        watch->begin_at = version[0] ? watch_now(watch) + pause_after(watch->failures) : USEC_INFINITY;
+        if (!version[0])
+                watch->begin_at = USEC_INFINITY;
+        else if (watch->begin_at == USEC_INFINITY)
+                /* A pause goes on: with lists that come more often than it lasts it would never end. */
+                watch->begin_at = watch_now(watch) + pause_after(watch->failures);
 }
 
 /* ---- beginning and end ---- */

@@ -319,6 +319,18 @@ class TestForGood(WatchCase):
         wait_for(lambda: time.monotonic() - begun > seconds, 10)
         return cluster, program
 
+    def test_told_once(self):
+        for name in ("end_at_once", "status_503", "error_410"):
+            with self.subTest(name=name):
+                cluster, program = self.lists_and_watches(BAD[name], A_MOMENT, workload_polling_interval=0.5)
+                self.assertEqual(len(program.lines("WARNING")), 1)
+                self.assertEqual(state(program)["connection"]["state"], "degraded")
+                self.assertLess(len(self.seen(cluster, "WATCH")), 20)
+                # It is no outage, and a change is known by the list.
+                self.assertEqual(state(program)["counters"]["failures"], 0)
+                cluster.objects(add=["tools/fetch"])
+                self.wait_known(program, ["default/mcpserver-00000", "tools/fetch"])
+
     def test_descriptors_and_memory_do_not_grow(self):
         cluster, program = self.both(1)
         fds, small = program.fds(), program.rss()
