@@ -16,6 +16,7 @@
  *
  * A watch that ends as soon as it has begun must not keep two machines busy: the
  * first time it begins anew at once, then after 1, 2, 4 … 60 s, until one holds.
+ * In an outage the retry loop's delays take the place of these.
  *
  * A server that is told to end lets its watches be, and silent, for a minute; what
  * it ends at once is the connection that the lists are asked on. So that one is
@@ -76,6 +77,7 @@ struct watch *watch_free(struct watch *watch) {
 void watch_stop(struct watch *watch) {
         drop(watch);
         watch->begin_at = USEC_INFINITY;
+        watch->failures = 0;
         watch->problem = (struct outcome) { .verdict = VERDICT_DONE };
         watch->changed = watch->troubled = watch->expired = watch->lost = false;
 }

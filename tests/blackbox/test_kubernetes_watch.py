@@ -169,6 +169,19 @@ class TestEnds(WatchCase):
         self.wait_watching(cluster, program)
         self.add(cluster, program, "tools/fetch")
 
+    def test_restarts_in_a_row_do_not_slow_it_down(self):
+        """Where nothing but the watches tells of the end, each begins in vain before the retries take over."""
+        cluster, program = self.both(1, misbehave="close-after,route=LIST *")
+        for n in range(2):
+            cluster.stop_listening()
+            wait_for(lambda: state(program)["connection"]["attempt"] > 0)
+            cluster.start_listening()
+            self.wait_state(program, lambda told, n=n: told["counters"]["reconnects"] == n + 1)
+            back = time.monotonic()
+            wait_for(lambda: cluster.kubernetes()["watches"] == 3)
+            self.assertLess(lasted(back), 0.5)
+            self.add(cluster, program, f"tools/fetch-{n}")
+
 
 def error_event(code):
     return json.dumps({"type": "ERROR", "object": {"kind": "Status", "status": "Failure", "message": "no",
