@@ -32,13 +32,11 @@ bool kubernetes_withholds_token(const struct settings *settings) {
 }
 
 /* One word of visible characters: what else is in a header would be another header. */
-static bool is_token(const char *token) {
-        const char *c = token;
-
-        for (; *c; c++)
-                if (*c <= ' ' || *c >= 0x7F)
+static bool is_token(const char *token, size_t size) {
+        for (size_t i = 0; i < size; i++)
+                if (token[i] <= ' ' || token[i] >= 0x7F)
                         return false;
-        return c > token;
+        return size > 0;
 }
 
 int kubernetes_read_token(const struct kubernetes *kubernetes, char **ret_token) {
@@ -55,7 +53,7 @@ int kubernetes_read_token(const struct kubernetes *kubernetes, char **ret_token)
                 return r;
         while (size > 0 && (token[size - 1] == '\n' || token[size - 1] == '\r'))
                 token[--size] = '\0';
-        if (!is_token(token))
+        if (!is_token(token, size))
                 return -EBADMSG;
 
         *ret_token = STEAL(token);

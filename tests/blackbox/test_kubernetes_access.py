@@ -169,7 +169,7 @@ class TestTokens(AccessCase):
         path = self.folder() / "token"
         rows = {"missing": (None, "No such file or directory"), "empty": (b"", "No token in it"),
                 "blank": (b"\n", "No token in it"), "two lines": (b"first\nX-Other: 1", "No token in it"),
-                "a control character": (b"fi\x01rst", "No token in it"),
+                "a control character": (b"fi\x01rst", "No token in it"), "NUL": (b"first\0x", "No token in it"),
                 "no ASCII": ("första".encode(), "No token in it"), "two words": (b"first second", "No token in it"),
                 "65 KiB": (b"x" * (65 << 10), "File too large")}
         for name, (data, words) in rows.items():
