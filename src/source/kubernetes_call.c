@@ -112,13 +112,21 @@ void kubernetes_unusable(struct outcome *outcome, const char *problem) {
         snprintf(outcome->error, sizeof outcome->error, "Unusable body: %s", problem);
 }
 
+/* Who is not known, or has not said who he is, gets no right by a role. */
+static const char *remedy(const struct kubernetes *kubernetes, const struct outcome *outcome) {
+        if (kubernetes_withholds_token(kubernetes->settings))
+                return "https in K8S_API_SERVER_URL";
+        if (outcome->status == 401 && kubernetes->token_file)
+                return "another token in K8S_TOKEN_FILE";
+        if (outcome->status == 401 || strstr(outcome->error, "\"system:anonymous\""))
+                return "a token in K8S_TOKEN_FILE";
+        return kubernetes->namespace ? "kubectl apply -f role.yaml" : "kubectl apply -f cluster-role.yaml";
+}
+
 static void deny(const struct kubernetes *kubernetes, const char *verb, const struct listed *listed,
                  struct outcome *outcome) {
         outcome->denied.verb = verb;
-        outcome->denied.remedy = outcome->status == 401    ? kubernetes->token_file ? "another token in K8S_TOKEN_FILE"
-                                                                                    : "a token in K8S_TOKEN_FILE"
-                                 : kubernetes->namespace ? "kubectl apply -f role.yaml"
-                                                         : "kubectl apply -f cluster-role.yaml";
+        outcome->denied.remedy = remedy(kubernetes, outcome);
         snprintf(outcome->denied.resources, sizeof outcome->denied.resources, "%s",
                  resource_plural(listed->resource));
         if (kubernetes->namespace)

@@ -163,6 +163,16 @@ class TestTokens(AccessCase):
         self.assertEqual(self.told(program), [connected(cluster.url, None), warning.text, ANSWERS_AGAIN])
         self.assertNotIn("stale", "".join(line.text for line in program.lines()))
 
+    def test_no_token_at_all(self):
+        for anonymous, status in ((True, 403), (False, 401)):
+            with self.subTest(status=status):
+                cluster = self.secured(anonymous=anonymous)
+                program = self.program(cluster, k8s_ca_file=Authority.common().certificate)
+                warning = program.wait_line(re.compile("^WARNING"))
+                self.assertEqual((warning.pairs["status"], warning.pairs["remedy"]),
+                                 (str(status), "a token in K8S_TOKEN_FILE"))
+                self.assertEqual(set(self.authorizations(cluster)), {None})
+
     def test_bad_files(self):
         """Nothing is asked without the token that was wanted, and no other header can be smuggled in."""
         cluster = self.secured(tls=False)
@@ -206,6 +216,7 @@ class TestTokens(AccessCase):
         self.assertEqual((warning.message, warning.pairs), (
             "The token is not sent over plain HTTP to another machine: K8S_API_SERVER_URL has to be https",
             {"endpoint": cluster.url, "token_file": str(account.token)}))
+        self.assertEqual(program.lines("WARNING")[1].pairs["remedy"], "https in K8S_API_SERVER_URL")
         wait_for(lambda: len(cluster.requests()) > 8)
         self.assertEqual(set(self.authorizations(cluster)), {None})
 
