@@ -127,8 +127,8 @@ struct http_transfer *http_transfer_free(struct http_transfer *transfer);
 
 /*
  * The socket of the connection that the last finished request left open, for
- * watching only; -1 when there is none. Valid until the next request, other than
- * a stream, starts.
+ * watching only; -1 when there is none, or no more. Valid until the next request
+ * starts: one other than a stream uses it, and libcurl then closes one that has died.
  */
 int http_idle_socket(const struct http *http);
 

@@ -127,6 +127,18 @@ static int socket_opened(void *user, curl_socket_t fd _unused_, curlsocktype pur
         return transfer->socket_given ? CURL_SOCKOPT_ALREADY_CONNECTED : CURL_SOCKOPT_OK;
 }
 
+/*
+ * libcurl closes a kept connection whose end it has seen when the next transfer
+ * begins, and that one's socket may get the number: it must not be watched any more.
+ */
+static int close_socket(void *user, curl_socket_t fd) {
+        struct http *http = user;
+
+        if (http->idle_socket == fd)
+                http->idle_socket = -1;
+        return close(fd);
+}
+
 static int add_header(struct http_transfer *transfer, const char *line) {
         struct curl_slist *headers = curl_slist_append(transfer->headers, line);
 
@@ -262,6 +274,9 @@ static int set_callbacks(struct http_transfer *transfer) {
         bad |= curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, transfer);
         bad |= curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, socket_opened);
         bad |= curl_easy_setopt(easy, CURLOPT_SOCKOPTDATA, transfer);
+        bad |= curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, close_socket);
+        /* Connections outlive their transfers. */
+        bad |= curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, transfer->http);
         return bad ? -ENOMEM : 0;
 }
 

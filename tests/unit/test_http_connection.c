@@ -393,6 +393,34 @@ START_TEST(end_of_kept_connection_wakes) {
 }
 END_TEST
 
+static bool pass_over(const char *data _unused_, size_t size _unused_, void *user _unused_) {
+        return true;
+}
+
+/* libcurl closes it as a stream begins, whose socket then has its number; it looks once a second at most. */
+START_TEST(end_of_kept_connection_found_by_a_stream) {
+        struct http_request kept, stream;
+        struct http_transfer *transfer;
+        struct server first, second;
+
+        ck_assert(server_start(&first, SERVER_IPV4, &polite));
+        ck_assert(server_start(&second, SERVER_IPV4, &silent));
+        kept = get(first.url);
+        expect(&kept, HTTP_ANSWER, "", true);
+        server_stop(&first);
+        ck_assert_int_eq(http_run(http, -1, waiter_now(&waiter) + USEC_PER_SEC + 50 * USEC_PER_MSEC), 0);
+        ck_assert_int_ge(http_idle_socket(http), 0);
+
+        stream = get(second.url);
+        stream.receive = pass_over;
+        ck_assert_int_eq(http_start(http, &stream, &transfer), 0);
+        ck_assert_int_eq(http_wait(http, waiter_now(&waiter) + SHORT, WAIT_CONNECTION), 0);
+        ck_assert_int_eq(http_idle_socket(http), -1);
+        http_transfer_free(transfer);
+        server_stop(&second);
+}
+END_TEST
+
 /* A kept connection that dies under a request: what changes something must arrive once at most. */
 START_TEST(post_sent_once) {
         const struct server_script script = { .answer = ANSWER, .end = SERVER_KEEP, .answers = 1 };
@@ -515,8 +543,9 @@ int main(void) {
                 tls_failures,
         };
         const TTest *const kept[] = {
-                connection_kept, connection_not_kept, end_of_kept_connection_wakes, post_sent_once,
-                connected_socket_used, connections_do_not_pile_up,
+                connection_kept, connection_not_kept, end_of_kept_connection_wakes,
+                end_of_kept_connection_found_by_a_stream, post_sent_once, connected_socket_used,
+                connections_do_not_pile_up,
         };
         Suite *suite = suite_create("http connections");
 
