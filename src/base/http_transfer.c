@@ -243,7 +243,8 @@ static int set_limits(struct http_transfer *transfer) {
         bad |= curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, transfer->receive ? 0L : milliseconds);
         /* The same, or libcurl's own 300 s would end the connecting of a longer request. */
         bad |= curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, milliseconds);
-        bad |= curl_easy_setopt(easy, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t) transfer->body_max);
+        bad |= curl_easy_setopt(easy, CURLOPT_MAXFILESIZE_LARGE,
+                                (curl_off_t) (transfer->receive ? 0 : transfer->body_max));
         if (transfer->body_max >= LARGE_BODY)
                 bad |= curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, LARGE_BUFFER);
         bad |= curl_easy_setopt(easy, CURLOPT_HTTP09_ALLOWED, 0L);
