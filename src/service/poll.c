@@ -186,13 +186,13 @@ static void conclude(struct poll *poll, struct operations *operations, const str
                      bool *ret_news) {
         struct snapshot *snapshot = operations->snapshot;
 
-        if (call->workloads || call->registry) {
-                poll->report->polled_at = waiter_realtime(operations->waiter);
-                *ret_news = (call->workloads ? take_workloads(snapshot, call) : take_registry(snapshot, call)) > 0;
-        }
         if (call->workloads && strcmp(poll->missing, call->missing) != 0) {
                 memcpy(poll->missing, call->missing, sizeof poll->missing);
                 poll_log_missing(call->missing);
+        }
+        if (call->workloads || call->registry) {
+                poll->report->polled_at = waiter_realtime(operations->waiter);
+                *ret_news = (call->workloads ? take_workloads(snapshot, call) : take_registry(snapshot, call)) > 0;
         }
         if (problem)
                 take_problem(poll, kind, asked, operations, settings, problem);
