@@ -30,10 +30,10 @@ static const struct {
         [URL_UNIX] = { "unix://", 0 },
 };
 
-static bool is_address(int family, const char *text) {
-        struct in6_addr address;        /* the larger of the two */
+static bool is_ipv4(const char *text) {
+        struct in_addr address;
 
-        return inet_pton(family, text, &address) == 1;
+        return inet_pton(AF_INET, text, &address) == 1;
 }
 
 /*
@@ -86,11 +86,16 @@ static int copy_host(const char *text, size_t size, char ret_host[static HOST_MA
         return 0;
 }
 
-/* What stands between brackets: an IPv6 address, and perhaps "%25" and a zone (RFC 6874). */
+/*
+ * What stands between brackets: an IPv6 address, and perhaps "%25" and a zone (RFC 6874).
+ * Of the many spellings of an address it becomes the one of inet_ntop(3), as libcurl makes
+ * it too: [0::1] is [::1].
+ */
 static int parse_bracketed(const char *text, size_t size, char ret_host[static HOST_MAX]) {
         const char *percent = memchr(text, '%', size);
         size_t before = percent ? (size_t) (percent - text) : size;
         char zone[IF_NAMESIZE + 1] = "";
+        struct in6_addr address;
 
         if (percent) {
                 size_t escaped = size - before;
@@ -103,17 +108,18 @@ static int parse_bracketed(const char *text, size_t size, char ret_host[static H
                 if (!is_zone(zone + 1))
                         return -EINVAL;
         }
-        if (copy_host(text, before, ret_host) < 0 || !is_address(AF_INET6, ret_host))
+        if (copy_host(text, before, ret_host) < 0 || inet_pton(AF_INET6, ret_host, &address) != 1 ||
+            !inet_ntop(AF_INET6, &address, ret_host, HOST_MAX))
                 return -EINVAL;
 
-        strcpy(ret_host + before, zone);        /* an address has at most 45 characters */
+        strcat(ret_host, zone);                 /* an address has at most 45 characters */
         return 0;
 }
 
 static int parse_name(const char *text, size_t size, char ret_host[static HOST_MAX]) {
         if (copy_host(text, size, ret_host) < 0)
                 return -EINVAL;
-        return is_address(AF_INET, ret_host) || is_host_name(ret_host) ? 0 : -EINVAL;
+        return is_ipv4(ret_host) || is_host_name(ret_host) ? 0 : -EINVAL;
 }
 
 int host_parse(const char *text, char ret_host[static HOST_MAX]) {

@@ -24,14 +24,15 @@ enum url_scheme {
 
 struct url {
         enum url_scheme scheme;
-        char host[HOST_MAX];            /* lower case, IPv6 without brackets; "" for a socket */
+        char host[HOST_MAX];            /* lower case, IPv6 without brackets, shortened; "" for a socket */
         uint16_t port;                  /* the scheme's where none is given; 0 for a socket */
         const char *path;               /* what follows, in the text; the path of a socket */
 };
 
 /*
  * A host by itself: a name or an address literal, IPv6 with or without brackets
- * and given back without. An IPv6 zone stands in URLs only. 0 or -EINVAL.
+ * and given back without, in its shortest form. An IPv6 zone stands in URLs only.
+ * 0 or -EINVAL.
  */
 int host_parse(const char *text, char ret_host[static HOST_MAX]);
 

@@ -30,6 +30,10 @@ static const struct {
         { "http://[::]:5", "http://[::]:5", "::", 5, false },
         { "http://[FE80::1%25Wlan_0.7]:8080", "http://[fe80::1%25Wlan_0.7]:8080", "fe80::1%Wlan_0.7", 8080,
           false },
+        /* One place has one spelling. */
+        { "http://[0::0001]:8080", "http://[::1]:8080", "::1", 8080, true },
+        { "http://[0:0:0:0:0:0:7f00:1]:8080", "http://[::127.0.0.1]:8080", "::127.0.0.1", 8080, false },
+        { "http://[FE80:0:0::1%25eth0]:8080", "http://[fe80::1%25eth0]:8080", "fe80::1%eth0", 8080, false },
         /* Not spelt out, so not trusted, whatever they resolve to. */
         { "http://localhost.example:5", "http://localhost.example:5", "localhost.example", 5, false },
         { "http://127.0.0.1.example:5", "http://127.0.0.1.example:5", "127.0.0.1.example", 5, false },
