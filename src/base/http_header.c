@@ -14,6 +14,7 @@
 
 #include <string.h>
 
+#include "base/ascii.h"
 #include "base/http_transfer.h"
 
 /* Far more than any server sends: 100 or 103 come once or twice. */
@@ -34,6 +35,27 @@ static bool is_empty_line(const char *line, size_t length) {
 
 static bool is_blank(char c) {
         return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+/*
+ * HTTP/1.1 SP 200 SP OK, or with a version without a point. libcurl takes for a 200 whatever
+ * begins with "HTTP/" in any case and is nothing that it can read: "HTTP/OK", "http/1.1 404".
+ */
+static bool is_status_line(const char *line, size_t length) {
+        const char *at = line + strlen("HTTP/"), *end = line + length;
+        unsigned digits = 0;
+
+        if (length < strlen("HTTP/") || memcmp(line, "HTTP/", strlen("HTTP/")) != 0)
+                return false;
+        while (at < end && (ascii_is_digit(*at) || *at == '.'))
+                at++;
+        if (at == end || !is_blank(*at))
+                return false;
+        while (at < end && is_blank(*at))
+                at++;
+        for (; at < end && ascii_is_digit(*at); at++)
+                digits++;
+        return digits == 3;
 }
 
 /* The value of the line if it is of that header: RFC 9110, 5.5. The bytes are not terminated. */
@@ -100,9 +122,11 @@ static void forget_headers(struct http_transfer *transfer) {
         transfer->response.retry_after = USEC_INFINITY;
 }
 
-static size_t block_begins(struct http_transfer *transfer, size_t length) {
+static size_t block_begins(struct http_transfer *transfer, const char *line, size_t length) {
         long status = 0;
 
+        if (!is_status_line(line, length))
+                return refuse(transfer, ABORT_STATUS_LINE);
         transfer->in_block = true;
         forget_headers(transfer);
 
@@ -154,7 +178,7 @@ size_t http_header_received(char *line, size_t size, size_t n, void *user) {
         if (transfer->headers_complete)
                 return length;          /* a trailer */
         if (!transfer->in_block)
-                return block_begins(transfer, length);
+                return block_begins(transfer, line, length);
         if (is_empty_line(line, length))
                 return block_ends(transfer, length);
         return field_received(transfer, line, length);

@@ -207,6 +207,7 @@ static bool say_aborted(struct http_transfer *transfer) {
         case ABORT_HEADERS:
                 say_headers_too_large(transfer);
                 break;
+        case ABORT_STATUS_LINE:
         case ABORT_INTERIM:
                 say_not_http(response);
                 break;

@@ -29,6 +29,7 @@ enum http_abort {
         ABORT_NONE,
         ABORT_BODY,                     /* over body_max */
         ABORT_HEADERS,                  /* over HTTP_HEADERS_MAX */
+        ABORT_STATUS_LINE,              /* libcurl's guess at a status that is none */
         ABORT_INTERIM,                  /* 1xx without end, or a 101 that nobody asked for */
         ABORT_MEMORY,
         ABORT_SELF,                     /* the connection leads to its own socket */

@@ -140,6 +140,9 @@ static const struct row rows[] = {
         { "HTTP/3", { .answer = "HTTP/3 200 OK\r\n\r\n" }, HTTP_NOT_HTTP, 0, "Not HTTP" },
         { "status 99", { .answer = "HTTP/1.1 99 Low\r\n\r\n" }, HTTP_NOT_HTTP, 0, "Not HTTP" },
         { "status 2000", { .answer = "HTTP/1.1 2000 High\r\n\r\n" }, HTTP_NOT_HTTP, 0, "Not HTTP" },
+        /* A 200 to libcurl. */
+        { "HTTP without a status", { .answer = "HTTP/OK\r\n\r\n{\"version\":\"v1\"}" }, HTTP_NOT_HTTP, 0, "Not HTTP" },
+        { "small letters", { .answer = "http/1.1 404 Not Found\r\n\r\n" }, HTTP_NOT_HTTP, 0, "Not HTTP" },
         { "status abc", { .answer = "HTTP/1.1 abc\r\n\r\n" }, HTTP_NOT_HTTP, 0, "Not HTTP" },
         { "101 and silence",
           { .answer = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n",
