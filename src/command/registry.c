@@ -268,9 +268,9 @@ static int format_settings(const struct registry_entry *entry, const struct term
         static const char *const headings[] = { "SETTING", "REQUIRED", "SECRET", "DEFAULT", "DESCRIPTION", NULL };
         _cleanup_table_ struct table table;
 
+        table_init(&table, headings);
         if (entry->n_env_vars + entry->n_headers == 0)
                 return 0;
-        table_init(&table, headings);
         table.kept = 1u << 0;           /* SETTING */
         add_setting_rows(&table, entry->env_vars, entry->n_env_vars, false);
         add_setting_rows(&table, entry->headers, entry->n_headers, true);
