@@ -102,7 +102,8 @@ static usec_t parse_retry_after(const char *value, usec_t realtime) {
         if (date < 0)
                 return USEC_INFINITY;
         date = usec_min(date, UINT64_MAX / USEC_PER_SEC);
-        return usec_sub((usec_t) date * USEC_PER_SEC, realtime);
+        return usec_min(usec_sub((usec_t) date * USEC_PER_SEC, realtime),
+                        RETRY_AFTER_SECONDS_MAX * USEC_PER_SEC);
 }
 
 static void keep_retry_after(struct http_transfer *transfer, const char *value, size_t length) {

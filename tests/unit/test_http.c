@@ -340,6 +340,7 @@ START_TEST(retry_after_told) {
         ck_assert_uint_ge(retry_after("99999999999999999999999999"), 86400 * USEC_PER_SEC);
         ck_assert_uint_ne(retry_after("99999999999999999999999999"), USEC_INFINITY);
         ck_assert_uint_eq(retry_after("Thu, 01 Jan 1970 00:00:10 GMT"), 0);
+        ck_assert_uint_eq(retry_after("Tue, 01 Jan 2199 00:00:00 GMT"), retry_after("99999999999999999999999999"));
 
         ck_assert_ptr_nonnull(gmtime_r(&soon, &tm));
         ck_assert_uint_gt(strftime(date, sizeof(date), "%a, %d %b %Y %H:%M:%S GMT", &tm), 0);
