@@ -13,11 +13,16 @@
 #include "base/json.h"
 #include "command/command.h"
 
-enum { WORDS_MAX = 24, FIXED = 5 };
+enum { WORDS_MAX = 24 };
 
+#define ADDRESS "http://127.0.0.1:8080"
 #define EXPORTED "the value of the environment"
 
-static char *environment[] = { (char *) "EXPORTED=" EXPORTED, NULL };
+/* The API of the input is the only one there is, and nothing is on the disk. */
+static char *environment[] = {
+        (char *) "TOOLHIVE_API_URL=" ADDRESS, (char *) "K8S_API_SERVER_URL=" ADDRESS, (char *) "K8S_TOKEN_FILE=none",
+        (char *) "STATE_FILE=none", (char *) "EXPORTED=" EXPORTED, NULL
+};
 
 /* Long enough not to be anywhere by chance, and in the input only once. */
 static void must_hide(const char *value, const struct command_context *context, const uint8_t *data, size_t size) {
@@ -40,20 +45,51 @@ static void hide_given(const struct command_context *context, const uint8_t *dat
                 must_hide(EXPORTED, context, (const uint8_t *) EXPORTED, strlen(EXPORTED));
 }
 
-/* The values of env_vars in the answer about a workload. */
-static void hide_details(const struct part *part, const struct command_context *context, const uint8_t *data,
-                         size_t size) {
-        const char *body = memchr(part->data, '\n', part->size), *problem;
-        struct json_slice document, variables, key, value;
+static bool is_key(struct json_slice key, const char *name) {
+        char string[32];
+
+        return key.data && json_slice_string(key, string, sizeof string) && strcmp(string, name) == 0;
+}
+
+/* Every string behind one of the keys, at any depth: ToolHive has env_vars, Kubernetes the value of each of env. */
+static void hide_values(struct json_slice value, bool hidden, const struct command_context *context,
+                        const uint8_t *data, size_t size) {
+        struct json_slice key, entry;
         size_t position = 0;
         char string[256];
 
-        if (!body || json_scan(body, part->size - (size_t) (body - part->data), &document, &problem) != 0 ||
-            json_slice_member(document, "env_vars", &variables) != 0 || json_type_of(variables) != '{')
-                return;
-        while (json_slice_next(variables, &position, &key, &value))
-                if (json_slice_string(value, string, sizeof string))
-                        must_hide(string, context, data, size);
+        if (hidden && json_slice_string(value, string, sizeof string))
+                must_hide(string, context, data, size);
+        while (json_slice_next(value, &position, &key, &entry))
+                hide_values(entry, hidden || is_key(key, "env_vars") || is_key(key, "value"), context, data, size);
+}
+
+static void hide_details(const struct parts *parts, const struct command_context *context, const uint8_t *data,
+                         size_t size) {
+        for (size_t i = 1; i < parts->n; i++) {
+                const struct part *part = &parts->parts[i];
+                const char *body = memchr(part->data, '\n', part->size), *problem;
+                struct json_slice document;
+
+                if (body && json_scan(body, part->size - (size_t) (body - part->data), &document, &problem) == 0)
+                        hide_values(document, false, context, data, size);
+        }
+}
+
+/* Lines, of which each may have a description behind a tab. */
+static void check_candidates(const struct text *output) {
+        _cleanup_text_ struct text copy = TEXT_INIT;
+
+        text_add_bytes(&copy, output->data ?: "", output->size);
+        for (char *line = copy.data, *end; *line; line = end + 1) {
+                char *tab = strchr(line, '\t');
+
+                end = strchr(line, '\n');
+                must(end && end > line);
+                if (tab && tab < end)
+                        *tab = ' ';
+        }
+        must_be_harmless(&copy, LINES);
 }
 
 static void check_output(const struct command_context *context, int r) {
@@ -63,6 +99,7 @@ static void check_output(const struct command_context *context, int r) {
         must(text_error(output) == 0 && text_error(&context->notes) == 0);
         if (line->command == COMMAND_COMPLETE) {
                 must(r == COMMAND_OK);
+                check_candidates(output);
                 return;
         }
         must(r == COMMAND_OK || r == COMMAND_FAILED || (r >= COMMAND_NO_SUCH && r <= COMMAND_NOT_UP) ||
@@ -78,6 +115,37 @@ static void check_output(const struct command_context *context, int r) {
                 must_fit(output, context->out.width);
 }
 
+/* Words may have other settings. */
+static bool is_ours(const struct settings *settings) {
+        const char *address = settings->runtime_mode == RUNTIME_K8S ? settings->k8s_api_server_url
+                                                                    : settings->toolhive_api_url;
+
+        return address && strcmp(address, ADDRESS) == 0 && !settings->k8s_token_file && !settings->state_file;
+}
+
+/*
+ * The settings are those of the words that are being typed, all but the last one;
+ * and it silences stderr for good, which libFuzzer needs.
+ */
+static int complete(struct command_context *context) {
+        const struct word_list *line = &context->configuration->command.words;
+        _cleanup_(configuration_done) struct configuration typed = {};
+        char *words[WORDS_MAX + 1] = { (char *) "mcp-optimizer" };
+        _cleanup_(closep) int saved = -1;
+        int r, n = 1;
+
+        for (size_t i = 0; i + 1 < line->n; i++)
+                words[n++] = (char *) line->words[i];
+        must(configuration_read(&typed, n, words, environment) == 0);
+        if (!is_ours(&typed.settings))
+                return -1;
+
+        saved = dup(STDERR_FILENO);
+        r = command_complete(context);
+        must(saved >= 0 && dup2(saved, STDERR_FILENO) >= 0);
+        return r;
+}
+
 static int run(struct command_context *context) {
         switch (context->configuration->command.command) {
         case COMMAND_LIST:
@@ -89,6 +157,7 @@ static int run(struct command_context *context) {
         case COMMAND_INSTALL:
                 return command_install(context);
         case COMMAND_COMPLETE:
+                return complete(context);
         case COMMAND_RUN:
         case COMMAND_STATUS:
         case COMMAND_WAIT:
@@ -99,22 +168,8 @@ static int run(struct command_context *context) {
         return -1;
 }
 
-/* The ToolHive of the input is the only one there is, and nothing is on the disk. */
-static bool is_ours(const struct configuration *configuration) {
-        const struct settings *settings = &configuration->settings;
-
-        return configuration->problems.size == 0 && configuration->action == ACTION_RUN &&
-               !configuration->command.help && settings->toolhive_api_url && !settings->state_file &&
-               strcmp(settings->toolhive_api_url, "http://127.0.0.1:8080") == 0 &&
-               strcmp(settings->k8s_api_server_url, "http://127.0.0.1:8080") == 0 && !settings->k8s_token_file;
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-        char *words[WORDS_MAX + FIXED + 1] = { (char *) "mcp-optimizer",
-                                               (char *) "--toolhive-api-url=http://127.0.0.1:8080",
-                                               (char *) "--k8s-api-server-url=http://127.0.0.1:8080",
-                                               (char *) "--k8s-token-file=none",
-                                               (char *) "--state-file=none" };
+        char *words[WORDS_MAX + 2] = { (char *) "mcp-optimizer" };
         _cleanup_(configuration_done) struct configuration configuration = {};
         struct command_context context = {
                 .configuration = &configuration,
@@ -127,9 +182,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         int r;
 
         parts_split(&parts, data, size);
-        r = FIXED + (int) part_lines(&parts.parts[0], words + FIXED, WORDS_MAX);
+        r = 1 + (int) part_lines(&parts.parts[0], words + 1, WORDS_MAX);
         must(configuration_read(&configuration, r, words, environment) == 0);
-        if (!is_ours(&configuration))
+        if (configuration.problems.size > 0 || configuration.action != ACTION_RUN || configuration.command.help ||
+            !is_ours(&configuration.settings))
                 return 0;
 
         virtual_init(&v);
@@ -141,8 +197,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                 must(virtual_elapsed(&v) <= 200000 * USEC_PER_SEC);
                 check_output(&context, r);
                 hide_given(&context, data, size);
-                if (configuration.command.command == COMMAND_SHOW && parts.n > 1)
-                        hide_details(&parts.parts[1], &context, data, size);
+                if (configuration.command.command == COMMAND_SHOW)
+                        hide_details(&parts, &context, data, size);
         }
         answers_end();
         text_done(&context.output);

@@ -10,6 +10,7 @@
  *         bit 2           the request is not read: the end is a reset
  *         bit 3           it is an identity check, else a list, with a header wanted
  *         bit 4           the body may have 64 bytes only
+ *         bit 5           it is a stream, of which no more than 64 bytes are wanted with bit 4
  *         bit 6           makes a letter of it
  *
  * Then a second request on a connection of its own is answered well: nothing of
@@ -152,6 +153,50 @@ static void ask(struct http *http, size_t body_max, bool check, const char *raw,
                 must(*version && is_harmless(version, strlen(version), ONE_LINE));
 }
 
+/* What a stream told. */
+struct told {
+        size_t size, max;
+        bool ended;
+};
+
+static bool receive(const char *data, size_t size, void *user) {
+        struct told *told = user;
+
+        must(size > 0 && data && !told->ended);
+        told->size += size;
+        told->ended = told->size > told->max;
+        return !told->ended;
+}
+
+static void open_stream(struct http *http, size_t max, const char *raw, size_t size) {
+        _cleanup_(http_transfer_freep) struct http_transfer *transfer = NULL;
+        struct told told = { .max = max ?: SIZE_MAX };
+        const struct http_request request = {
+                .method = "GET",
+                .url = "http://localhost/apis/watch",
+                .unix_socket = server.path,
+                .token = "a.token",
+                .timeout = 60 * USEC_PER_SEC,
+                .body_max = 64 << 10,
+                .receive = receive,
+                .user = &told,
+        };
+        const struct http_response *response;
+
+        must(http_start(http, &request, &transfer) == 0);
+        while (!(response = http_finished(transfer)))
+                must(http_wait(http, USEC_INFINITY, 0) == WAIT_CHANGE);
+
+        must(told.size == 0 || http_status(transfer) == 200);
+        must(told.size <= size);
+        if (told.ended)
+                must(response->result == HTTP_CUT && strcmp(response->error, "Ended by us") == 0);
+        else if (response->status != 200 || response->result != HTTP_ANSWER)
+                check_response(response, 64 << 10, raw, size);
+        else
+                must(!response->body && response->size == 0);
+}
+
 static void ask_well(struct http *http) {
         struct endpoint endpoint = { .url = "unix:" };
         char version[VERSION_MAX] = "", error[ERROR_MAX] = "";
@@ -175,7 +220,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         must(http_new(&waiter, 1, &http) == 0);
         waiter_set_hooks(&waiter, 0, serve, NULL, NULL);
         answer_with(raw, size - 1, piece_sizes[data[0] & 3], data[0] & 4);
-        ask(http, data[0] & 16 ? 64 : 0, data[0] & 8, raw, size - 1);
+        if (data[0] & 32)
+                open_stream(http, data[0] & 16 ? 64 : 0, raw, size - 1);
+        else
+                ask(http, data[0] & 16 ? 64 : 0, data[0] & 8, raw, size - 1);
         ask_well(http);
         hang_up();
         return 0;
