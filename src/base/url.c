@@ -37,22 +37,29 @@ static bool is_ipv4(const char *text) {
 }
 
 /*
- * A last label of digits only makes it an address (RFC 1123, 2.1), and a bad one
- * where it was not recognised as an address: 256.1.1.1, 10.1.
+ * A last label that is a number makes it an address (RFC 1123, 2.1), and a bad one
+ * where it was not recognised as an address: 256.1.1.1, 10.1, and 0x7f000001, of
+ * which libcurl makes 127.0.0.1.
  */
+static bool is_number(const char *label) {
+        if (label[0] == '0' && ascii_to_lower(label[1]) == 'x')
+                return label[2 + strspn(label + 2, "0123456789abcdefABCDEF")] == '\0';
+        return label[strspn(label, "0123456789")] == '\0';
+}
+
 static bool is_host_name(const char *name) {
+        const char *last = name;
         size_t label = 0;
-        bool digits_only = true;
 
         for (char previous = '.';; previous = *name++) {
                 if (*name == '.' || !*name) {
                         if (label == 0 || label > LABEL_SIZE_MAX || previous == '-')
                                 return false;
                         if (!*name)
-                                return !digits_only;
+                                return !is_number(last);
 
                         label = 0;
-                        digits_only = true;
+                        last = name + 1;
                         continue;
                 }
 
@@ -61,7 +68,6 @@ static bool is_host_name(const char *name) {
                 if (!ascii_is_alphanumeric(*name) && !inner)
                         return false;
 
-                digits_only = digits_only && ascii_is_digit(*name);
                 label++;
         }
 }

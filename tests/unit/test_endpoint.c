@@ -61,7 +61,7 @@ static const char *const refused[] = {
         "http://127.0.0.1:80//", "http://127.0.0.1:80/x", "http://127.0.0.1:80?x", "http://127.0.0.1:80#x",
         "http://user@127.0.0.1:80", "http://user:word@127.0.0.1:80", "http://127.0.0.1@evil.example:80",
         "http://[::1", "http://[::1]80", "http://[::1]x", "http://[]:80", "http://[127.0.0.1]:80",
-        "http://127.1:5", "http://256.1.1.1:5", "http://a..b:5", "http://a-.b:5", "http://_a:5", "http://[]",
+        "http://127.1:5", "http://0x7f.1:5", "http://0x7f000001:5", "http://a.0X:5", "http://256.1.1.1:5", "http://a..b:5", "http://a-.b:5", "http://_a:5", "http://[]",
         "http://[fe80::1%25a/b]:5", "http://[fe80::1%25sixteen_letters_]:5", "http://[fe80::1%2]:5",
         "http://[::1]:80]:80", "http://[:80", "unix:///run/thv.sock/",
         "http://[::g]:80", "http://[::1%eth0]:80", "http://[::1%25]:80", "http://::1:80",
