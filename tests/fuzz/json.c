@@ -48,6 +48,24 @@ static void check_scalar(struct json_slice value, struct json_object *object, st
         }
 }
 
+/*
+ * json-c 0.16 takes an escaped pair for half of one where the lower 16 bits of what it
+ * stands for look like a half, as of U+1D800 to U+1DFFF: it makes U+FFFD of it.
+ */
+static bool is_lost(const char *body, size_t size) {
+        const char *end = body + size;
+
+        while ((body = memmem(body, (size_t) (end - body), "\\u", 2)) && end - body >= 6) {
+                unsigned unit = 0;
+
+                if (sscanf((char[]) { body[2], body[3], body[4], body[5], '\0' }, "%4x", &unit) == 1 &&
+                    (unit & 0xFC3E) == 0xD836)
+                        return true;
+                body += 2;
+        }
+        return false;
+}
+
 /* Each pair of slice and tree; duplicate keys are none of a tree. */
 static void check_value(struct json_slice value, struct json_object *object, struct counts *counts) {
         char type = json_type_of(value);
@@ -140,6 +158,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                 return 0;
         }
 
+        if (is_lost(value.data, value.size))
+                return 0;
         check_value(value, tree, &counts);
         must(counts.values == values && counts.pairs == pairs);
         if (!counts.limitless)
