@@ -314,6 +314,8 @@ int operation_run(struct operations *operations, struct call *call, struct outco
         r = waiter_progress(operations->waiter);
         if (r < 0)
                 return r;
+        /* The last search may have found another address: the next process begins there. */
+        update(operations, 0, 0);
         operation_log_exhausted(operations->source, &operations->retry, ret_outcome->error);
         return OPERATION_EXHAUSTED;
 }

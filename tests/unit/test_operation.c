@@ -783,6 +783,19 @@ START_TEST(snapshot_follows_the_move) {
 }
 END_TEST
 
+/* Found by the last search, with no retry left to try it: the next process has to know. */
+START_TEST(snapshot_follows_the_last_move) {
+        configure(3, 1.0, 60.0);
+        connect_and_go_on(RESETTING(.port = 50001));
+        fake_from(&fake, virtual_seconds(11), (struct fake_world) { .port = 50002 });
+        ck_assert_int_eq(run(), OPERATION_EXHAUSTED);
+        fake_expect_calls(&fake, CALL_KINDS, 3, (double[]) { 10, 10, 11 });
+        ck_assert_str_eq(snapshot.connection.endpoint, "http://127.0.0.1:50002");
+        ck_assert_int_eq(snapshot.connection.port, 50002);
+        ck_assert_uint_eq(snapshot.counters.port_changes, 1);
+}
+END_TEST
+
 int main(void) {
         Suite *suite = suite_create("operation");
         TCase *tests;
@@ -838,6 +851,7 @@ int main(void) {
         tests = suite_case(suite, "snapshot", setup, teardown);
         tcase_add_test(tests, snapshot_follows_the_outage);
         tcase_add_test(tests, snapshot_follows_the_move);
+        tcase_add_test(tests, snapshot_follows_the_last_move);
 
         return suite_run(suite);
 }
