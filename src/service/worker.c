@@ -318,7 +318,7 @@ static int begin(struct worker *worker) {
 static void end(struct worker *worker, enum connection_state state) {
         if (worker->source) {
                 operations_set_state(&worker->operations, state);
-                worker->snapshot.connection.next_attempt_at = 0;
+                worker->snapshot.connection.next_attempt_at = worker->snapshot.connection.backoff = 0;
                 worker->snapshot.workloads_poll.next_poll_at = worker->snapshot.registry_poll.next_poll_at = 0;
                 publish(worker, false);
         }

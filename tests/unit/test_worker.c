@@ -349,6 +349,8 @@ START_TEST(stop_in_a_long_wait) {
         ck_assert_uint_eq(virtual_elapsed(&v), virtual_seconds(123));
         capture_expect(REFUSED("1", "100", "300.0"));
         ck_assert_str_eq(state_member("connection", "state"), "\"stopped\"");
+        ck_assert_str_eq(state_member("connection", "backoff_seconds"), "0.0");
+        ck_assert_str_eq(state_member("connection", "next_attempt_at"), "null");
 }
 END_TEST
 
