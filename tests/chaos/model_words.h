@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* The model's state, and what it says in which words: log lines, state file, STATUS. */
+
+#include "model.h"
+
+#define URL_DETAILS 99                  /* a thing's url that the details told */
+
+enum way {
+        DONE,
+        ANSWERED,
+        FAILED,
+        GIVEN_UP,
+        STOP,
+};
+
+enum finding {
+        FOUND_NOTHING,
+        FOUND_FIRST,
+        FOUND_SAME,
+        FOUND_OTHER,
+};
+
+struct poll_model {
+        enum call_kind kind, problem_kind;
+        usec_t interval, began, due;
+        usec_t next_at;                 /* as told; 0: never */
+        char problem[256];
+};
+
+struct model {
+        const struct script *script;
+        const struct life *life;
+        struct memory *memory;
+        struct trace *trace;
+        struct chaos_clock *clock;
+
+        bool stopping, reload_pending;
+        usec_t reloaded_at, file_quiet_until, connection_quiet_until, connection_quiet;
+        struct poll_model workloads, registry;
+
+        bool known;
+        uint16_t port;
+        const char *version;            /* NULL: none yet */
+        const struct world *told_several;
+
+        /* the outage */
+        unsigned attempt;
+        usec_t base, outage_since, began;
+        bool immediate_allowed, completed;
+
+        /* of the last call or search */
+        const struct reply *reply;
+        const struct stock *stock;
+        const char *error, *found_error;
+
+        /* as told */
+        const char *state;
+        usec_t since, backoff, next_attempt_at, last_error_at;
+        const char *last_error;
+        unsigned failures, reconnects, port_changes;
+        char told[8192];
+        bool told_version;
+};
+
+void say(struct model *m, const char *format, ...) _printf_(2, 3);
+/* In quotes when it has spaces; static memory. */
+const char *quoted(const char *words);
+const char *seconds(usec_t usec);
+
+void say_begin(struct model *m);
+void expect_call(struct model *m, enum call_kind kind, int name);
+void say_found(struct model *m, enum finding finding, uint16_t before, const struct world *world);
+void say_retrying(struct model *m, uint16_t before);
+void say_failed(struct model *m, usec_t delay);
+void say_problem(struct model *m, struct poll_model *poll, enum call_kind kind, const struct reply *reply, usec_t delay);
+
+/* A completed operation ends the outage. */
+void complete(struct model *m);
+/* Takes over what is new, and says what is different. */
+void take_workloads(struct model *m, const struct thing *things);
+void take_registry(struct model *m, const struct stock *stock);
+
+void set_state(struct model *m, const char *state);
+/* Connected, degraded and the like, after a poll. */
+void judge_state(struct model *m);
+/* What the state file and STATUS have to say now, unless they said it before. */
+void say_state(struct model *m);
