@@ -329,9 +329,20 @@ static int write_file(struct state_file *file, const char *path, enum file_durab
         return r;
 }
 
+/* A path that could not be opened, for want of space or of its folder's folder, may be one by now. */
+static void open_again(struct state_file *file, usec_t started_at) {
+        int kept_lock = file->lock_fd;
+
+        if (!file->kept_only || lock_for(file, file->path, started_at) != 0)
+                return;
+        closep(&kept_lock);
+        file->kept_only = false;
+}
+
 int state_file_write(struct state_file *file, const struct snapshot *snapshot, bool keep) {
         int r = 0, kept = 0;
 
+        open_again(file, snapshot->started_at);
         if (file->lock_fd < 0)
                 return 0;
 

@@ -18,7 +18,7 @@ struct state_file {
         char *path;                     /* NULL: none is written */
         char *kept_path;                /* $STATE_DIRECTORY/state.json, or NULL */
         int lock_fd;                    /* held while the service runs; -1: nothing is written */
-        bool kept_only;                 /* path could not be opened: read, and never written */
+        bool kept_only;                 /* path could not be opened: read, and written once it can be */
         const char *failed_path;        /* the one of the two that the last failed write was for */
         bool broken;                    /* the caller's: the last write failed, and was told */
 };
@@ -37,7 +37,7 @@ enum state_file_code {
  * STATE_FILE_LOCKED, or a negative errno (the caller logs it); in the last two
  * cases the struct is valid and can be restored from. When locked it writes
  * nothing; after an error of the path it writes the kept copy alone, under the
- * lock beside that.
+ * lock beside that, until the path can be opened.
  */
 int state_file_open(struct state_file *file, const char *path, const char *kept_directory,
                     usec_t started_at);
@@ -48,7 +48,8 @@ void state_file_beat(struct state_file *file);
 
 /*
  * Writes the document, mode 0644: a new file beside it, renamed over it; with
- * keep also the copy in the StateDirectory, which a power cut does not undo.
+ * keep also the copy in the StateDirectory, which a power cut does not undo. A
+ * path that could not be opened is tried again before.
  * Returns 0 or a negative errno; -EFBIG and the old file as it was where the new
  * one would be too large to be restored from.
  */

@@ -422,6 +422,31 @@ START_TEST(open_fails_kept_does_not) {
 }
 END_TEST
 
+/* What was in the way at the start may be gone later: then the path is written like any other. */
+START_TEST(open_fails_and_succeeds_later) {
+        const char *const kept[] = { NULL, kept_folder };
+        struct state_file second;
+        char name[96];
+
+        (void) snprintf(name, sizeof(name), "%s.lock", path);
+        ck_assert_int_eq(state_file_open(&file, path, NULL, SECOND(0)), 0);
+        state_file_close(&file);
+        ck_assert_int_eq(unlink(name), 0);
+        ck_assert_int_eq(mkdir(name, 0700), 0);
+
+        ck_assert_int_eq(state_file_open(&file, path, kept[_i], SECOND(0)), -EISDIR);
+        ck_assert_int_eq(state_file_write(&file, &snapshot, false), 0);
+        ck_assert_int_ne(access(path, F_OK), 0);
+        ck_assert_int_eq(rmdir(name), 0);
+
+        ck_assert_int_eq(state_file_write(&file, &snapshot, false), 0);
+        assert_file(path, document);
+        assert_file(name, "2026-11-22T16:01:31.936Z\n");
+        ck_assert_int_eq(state_file_open(&second, path, NULL, SECOND(1)), STATE_FILE_LOCKED);
+        state_file_close(&second);
+}
+END_TEST
+
 /* Each of the two copies is written though the other cannot be. */
 START_TEST(write_fails) {
         ck_assert_int_eq(state_file_open(&file, path, kept_folder, SECOND(0)), 0);
@@ -1101,6 +1126,7 @@ int main(void) {
         tcase_add_test(writing, heartbeat);
         tcase_add_test(writing, open_fails);
         tcase_add_test(writing, open_fails_kept_does_not);
+        tcase_add_loop_test(writing, open_fails_and_succeeds_later, 0, 2);
         tcase_add_test(writing, write_fails);
         tcase_add_test(writing, write_large);
         tcase_add_test(writing, write_too_large);
