@@ -54,6 +54,15 @@ def _loopback_up():
         pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").write_text("32768 49999")
 
 
+def isolate():
+    """A network of its own for a program that is no test, as main() has it; whether there is one."""
+    global _isolated
+    _isolated = _unshare()
+    if _isolated:
+        _loopback_up()
+    return _isolated
+
+
 class _Abreast(unittest.TestSuite):
     """Runs its tests some at a time, each with a result of its own; no fixtures of classes or modules."""
 

@@ -185,12 +185,16 @@ void script_write(struct script *script, uint64_t seed, usec_t span) {
         struct chance chance = { seed };
         struct world before = {};
         usec_t when = CHAOS_START;
+        unsigned restless = 0;          /* worlds to come that change all the time */
 
         *script = (struct script) { .seed = seed, .end = CHAOS_START + span };
         for (; when < script->end; script->n_worlds++) {
                 struct world world = { .from = when };
 
-                when += chance_duration(&chance, 50 * MS, 12 * HOUR);
+                if (restless == 0 && chance_percent(&chance, 15))
+                        restless = 1 + chance_below(&chance, 15);
+                when += chance_duration(&chance, 50 * MS, restless > 0 ? 20 * S : 12 * HOUR);
+                restless -= restless > 0;
                 write_world(&chance, &world, &before);
                 write_happenings(script, &chance, &world, &before, when);
                 if (script->n_worlds % 1024 == 0) {

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the state file may say, at every moment: whole, in agreement with itself, and true.
+
+True is what the stand-in served: the truths are kept with the time from which on, and until which,
+they could be had, and what was polled at some moment must be one that could be had shortly before.
+And nothing stands still: what should have happened by a moment has happened soon after it.
+"""
+
+import datetime
+import json
+import time
+
+from pace import lasted
+
+SERVED = 4.0            # an answer may be on its way for so long, with a time-out of 1 s
+OVERDUE = 15.0          # a call, its identity check, a search, and the other poll before it
+KEYS = {"schema", "version", "pid", "started_at", "runtime_mode", "connection", "workloads", "registry", "counters"}
+STATES = {"connecting", "connected", "degraded", "reconnecting", "exhausted", "stopped"}
+
+
+def moment(text):
+    """RFC 3339 as seconds since 1970."""
+    return datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+
+
+class Truth:
+    """The values that could be had, with their times in seconds since 1970."""
+
+    def __init__(self, value):
+        self._values = [(value, time.time(), None)]
+
+    def now(self):
+        return self._values[-1][0]
+
+    def change(self, value, begun):
+        """begun: before the stand-in was told; the old value may be had until now."""
+        old, since, _ = self._values[-1]
+        self._values[-1] = (old, since, time.time())
+        self._values.append((value, begun, None))
+        del self._values[:-200]
+
+    def could_be_had(self, value, when):
+        return any(value == known and since <= when + 0.1 and (until is None or until >= when - SERVED)
+                   for known, since, until in self._values)
+
+
+def workloads_of(document):
+    return {item["name"]: item["status"] for item in document["workloads"]["items"]}
+
+
+def registry_of(document):
+    return document["registry"]["last_updated"], tuple(document["registry"]["names"])
+
+
+class StateJudge:
+    """Of one path; a new process may come along. report(text) is called for each violation."""
+
+    def __init__(self, report, path, workloads, registry):
+        self._report = report
+        self._path = path
+        self._workloads, self._registry = workloads, registry
+        self._raw = None
+        self._counters = None
+        self._pid = None
+        self.document = None
+        self.documents = 0
+        self.lenient = False            # the file cannot be written now, so it need not be true
+        self.seen = set()               # states
+
+    def look(self, running):
+        """Reads it once; running: whether the service is to be held to its word."""
+        try:
+            raw = self._path.read_bytes()
+        except (FileNotFoundError, IsADirectoryError):
+            return
+        if raw != self._raw:
+            self._raw = raw
+            try:
+                document = json.loads(raw)
+                problem = self._problem(document)
+            except (ValueError, KeyError, TypeError) as error:
+                self._report(f"no state file: {error!r}: {raw[:300]!r}")
+                return
+            self.documents += 1
+            self.document = document
+            self.seen.add(document["connection"]["state"])
+            if problem:
+                self._report(f"{problem}: {raw.decode()}")
+        if running and self.document and not self.lenient:
+            self._judge_progress(self.document)
+
+    def _problem(self, document):
+        if missing := KEYS - set(document):
+            return f"keys missing: {missing}"
+        connection, workloads, registry = document["connection"], document["workloads"], document["registry"]
+        state, problems = connection["state"], [workloads["problem"], registry["problem"]]
+        running = sum(item["status"] == "running" for item in workloads["items"])
+        if workloads["total"] != len(workloads["items"]) or workloads["running"] != running:
+            return "the workloads are not so many"
+        if registry["servers"] != len(registry["names"]):
+            return "the servers are not so many"
+        if state not in STATES or not 0 <= connection["attempt"] <= connection["max_retries"]:
+            return "no such state or attempt"
+        if state == "connected" and (any(problems) or connection["attempt"] or not workloads["polled_at"]):
+            return "connected, and all is not well"
+        if state == "degraded" and (not any(problems) or connection["attempt"]):
+            return "degraded, and no problem"
+        if state == "reconnecting" and (not connection["attempt"] and not connection["last_error"]):
+            return "reconnecting, and no failure"
+        if (connection["endpoint"] is None) != (connection["port"] is None):
+            return "a port without an address"
+        return self._went_back(document) or self._untrue(document)
+
+    def _went_back(self, document):
+        before, self._counters = self._counters, document["counters"]
+        known, self._pid = self._pid, (document["pid"], document["started_at"])
+        if before and known == self._pid and any(before[key] > value for key, value in document["counters"].items()):
+            return f"counters went back from {before}"
+        return None
+
+    def _untrue(self, document):
+        if (polled := document["workloads"]["polled_at"]) and not self._workloads.could_be_had(
+                workloads_of(document), moment(polled)):
+            return "workloads that ToolHive never told"
+        if (polled := document["registry"]["polled_at"]) and not self._registry.could_be_had(
+                registry_of(document), moment(polled)):
+            return "a registry that ToolHive never told"
+        return None
+
+    def _judge_progress(self, document):
+        connection = document["connection"]
+        due = [document["workloads"]["next_poll_at"], document["registry"]["next_poll_at"]]
+        if connection["state"] == "reconnecting":
+            due = [connection["next_attempt_at"]] if connection["next_attempt_at"] else [connection["last_error_at"]]
+        for when in due:
+            if when and (late := lasted(time.monotonic() - max(0, time.time() - moment(when)))) > OVERDUE:
+                self._report(f"{connection['state']}, and nothing has happened for {late:.1f} s: {self._raw.decode()}")
+                self.document = None    # said once
+                return
