@@ -58,6 +58,8 @@ static int stage_block(struct waiter *waiter _unused_, usec_t deadline, unsigned
         int events;
 
         witness();
+        if (stage.life->fixed)
+                mask &= ~(unsigned) WAIT_FILE;
         if (deadline > before) {
                 stage.figures->wakeups++;
                 if (!stage.busy)
@@ -186,7 +188,7 @@ static int stage_perform(struct source *source, struct call *call, struct outcom
 static int stage_find(struct source *source, struct found *ret_found, char error[static ERROR_MAX]) {
         const struct world *world = begin("search", "");
         struct endpoint before = source->endpoint;
-        bool known = source->known;
+        bool known = source->known, fixed = stage.life->fixed;
         int r;
 
         source->scans++;
@@ -194,15 +196,15 @@ static int stage_find(struct source *source, struct found *ret_found, char error
         r = pass(world->search_takes, false);
         if (r < 0)
                 return r;
-        if (world->port == 0) {
+        if (world->port == 0 || (fixed && world->port != CHAOS_PORT)) {
                 snprintf(error, ERROR_MAX, "%s", world->nothing);
                 return FIND_NOTHING;
         }
 
-        *ret_found = (struct found) { .n_others = world->n_others };
+        *ret_found = (struct found) { .n_others = fixed ? 0 : world->n_others };
         endpoint_set_tcp(&ret_found->endpoint, "127.0.0.1", world->port);
         snprintf(ret_found->version, sizeof ret_found->version, "%s", world->version);
-        for (unsigned i = 0; i < world->n_others; i++)
+        for (unsigned i = 0; i < ret_found->n_others; i++)
                 endpoint_set_tcp(&ret_found->others[i], "127.0.0.1", (uint16_t) (world->port + 1 + i));
         source->known = true;
         source->endpoint = ret_found->endpoint;
@@ -228,7 +230,7 @@ static void stage_watch(struct source *source _unused_) {
 static bool stage_file_changed(struct source *source _unused_) {
         witness();
         clock_read_file(&stage.clock);
-        return true;
+        return !stage.life->fixed;
 }
 
 static uint64_t stage_requests(const struct source *source _unused_) {
@@ -254,7 +256,7 @@ static int make_source(const struct settings *settings _unused_, struct waiter *
         stage.source = (struct source) {
                 .ops = &stage_source,
                 .waiter = waiter,
-                .can_move = true,
+                .can_move = !stage.life->fixed,
                 .requests = stage_requests,
         };
         if (last[0] && endpoint_parse(&stage.source.endpoint, last) < 0)

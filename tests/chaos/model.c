@@ -41,6 +41,8 @@ static enum way work(struct model *m, usec_t takes) {
  * WAIT_STOP. "At most one wake a second" by the file.
  */
 static unsigned wait_until(struct model *m, usec_t deadline, unsigned mask) {
+        if (m->life->fixed)
+                mask &= ~(unsigned) WAIT_FILE;
         for (;;) {
                 usec_t until = deadline, now = m->clock->now;
                 unsigned wakes = mask, events;
@@ -95,7 +97,7 @@ static enum way search(struct model *m, enum finding *ret_finding) {
                 return STOP;
 
         *ret_finding = FOUND_NOTHING;
-        if (world->port == 0) {
+        if (world->port == 0 || (m->life->fixed && world->port != CHAOS_PORT)) {
                 m->found_error = world->nothing;
                 return DONE;
         }
@@ -188,6 +190,9 @@ static enum way after_failure(struct model *m, bool searched, bool *ret_last) {
         set_state(m, "reconnecting");
         say_failed(m, delay);
 
+        /* "Pinned: no search, no rediscovery lines, no immediate retry, only the delays." */
+        if (life->fixed)
+                return *ret_last ? GIVEN_UP : back_off(m, delay);
         /* "A failed attempt that was itself a search is not followed by a second one." */
         if (!searched) {
                 uint16_t before = m->port;

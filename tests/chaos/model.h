@@ -3,8 +3,9 @@
 
 /*
  * The specification as a program: sections 3, 5, 7 and 8, for a ToolHive that may
- * move. It lives through the same script as the worker and says, line by line, what
- * the worker must have done; it knows nothing of the worker's code and calls none.
+ * move and for one whose address is pinned, which is what Kubernetes will be, too. It
+ * lives through the same script as the worker and says, line by line, what the worker
+ * must have done; it knows nothing of the worker's code and calls none.
  *
  * Where the specification leaves something open, what is written in a header holds:
  * how much less often a connection that closes all the time wakes (operation.h), and

@@ -105,7 +105,7 @@ void say_found(struct model *m, enum finding finding, uint16_t before, const str
         }
 
         /* "When several pass, one WARNING lists them". */
-        if (world->n_others == 0 || (m->told_several && m->told_several->port == world->port &&
+        if (m->life->fixed || world->n_others == 0 || (m->told_several && m->told_several->port == world->port &&
                                      m->told_several->n_others == world->n_others))
                 return;
         m->told_several = world;

@@ -241,6 +241,7 @@ void script_life(const struct script *script, unsigned number, struct life *ret_
                 .watchdog = PICK(&chance, (usec_t) 0, 0, 10 * S, 60 * S, 60 * S),
                 .pause = PICK(&chance, (usec_t) 0, S / 10, 10 * S, 10 * S, 600 * S),
         };
+        ret_life->fixed = chance_percent(&chance, 15);
         ret_life->maximum = usec_max(ret_life->maximum, ret_life->initial);
         if (chance_percent(&chance, 20))
                 ret_life->delay = chance_below(&chance, 300) * S;
