@@ -147,5 +147,6 @@ int main(int argc, char **argv) {
                 r = EXIT_FAILURE;
         }
         configuration_done(&configuration);
+        log_settle();
         return r;
 }

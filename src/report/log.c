@@ -166,3 +166,8 @@ void log_write(enum log_level level, enum event event, const char *message,
 
         log_write_stderr(level, event, message, fields);
 }
+
+void log_settle(void) {
+        if (target.format == LOG_FORMAT_JOURNAL)
+                log_journal_settle();
+}

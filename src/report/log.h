@@ -68,6 +68,9 @@ bool log_enabled(enum log_level level);
 void log_write(enum log_level level, enum event event, const char *message,
                const struct log_field *fields);
 
+/* Before the process ends, so that its last lines are the unit's, too: see log_journal_settle(). */
+void log_settle(void);
+
 /* log_event(LEVEL_INFO, EVENT_RESTORED, "…", LOG_STRING("endpoint", url), LOG_INT("attempts", 7)) */
 #define log_event(level, event, message, ...)                                                   \
         log_write((level), (event), (message),                                                  \

@@ -24,15 +24,24 @@
 #include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <linux/sockios.h>
+#include <poll.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <sys/un.h>
 #include <systemd/sd-journal.h>
+#include <unistd.h>
 
 #include "report/log_journal.h"
 #include "report/log_line.h"
 
 #define JOURNAL_SOCKET "/run/systemd/journal/socket"
+
+/* A journald that is busy or stopped delays the end of a process by no more than this. */
+#define SETTLE_MSEC 250
 
 /* Far more than any line of this program has; pairs beyond are in MESSAGE only. */
 #define PAIRS_MAX 32
@@ -147,4 +156,20 @@ int log_journal_send(enum log_level level, enum event event, const char *message
 
         text_done(&entry.buffer);
         return r;
+}
+
+/*
+ * Looked at every millisecond, since no event tells of a queue that has become empty. An
+ * empty datagram is dropped by journald without a word.
+ */
+void log_journal_settle(void) {
+        const struct sockaddr_un journal = { .sun_family = AF_UNIX, .sun_path = JOURNAL_SOCKET };
+        int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), unread;
+
+        if (fd < 0)
+                return;
+        if (sendto(fd, "", 0, MSG_NOSIGNAL, (const struct sockaddr *) &journal, sizeof journal) == 0)
+                for (int i = 0; i < SETTLE_MSEC && ioctl(fd, SIOCOUTQ, &unread) == 0 && unread > 0; i++)
+                        (void) poll(NULL, 0, 1);
+        close(fd);
 }

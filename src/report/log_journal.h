@@ -15,3 +15,10 @@ bool log_journal_is_stderr(void);
 /* 0, or a negative errno when the line did not reach the journal and has to go elsewhere. */
 int log_journal_send(enum log_level level, enum event event, const char *message,
                      const struct log_field *fields);
+
+/*
+ * Returns when journald has read what was sent, or after a quarter of a second.
+ * It learns the unit of a line from the sender's PID as it reads; of a process that
+ * has ended it learns nothing, and the line is missing from `journalctl -u`.
+ */
+void log_journal_settle(void);

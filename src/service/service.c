@@ -211,8 +211,10 @@ int service_run(const struct configuration *configuration) {
         }
 
         /* A worker that did not end in time still uses everything: leave it all to the kernel. */
-        if (!service.unwound)
+        if (!service.unwound) {
+                log_settle();
                 _exit(atomic_load(&service.worker.exit_code));
+        }
 
         close(service.ended_fd);
         waiter_done(&service.waiter);

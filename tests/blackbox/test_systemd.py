@@ -303,9 +303,12 @@ shift; exec "$@" """
 
     def entries(self):
         """All that came, each as a dictionary."""
+        return [self._parse(data) for data in self.datagrams() if data]
+
+    def datagrams(self):
         taken = []
         while select.select([self._sock], [], [], 0)[0]:
-            taken.append(self._parse(self._sock.recv(1 << 20)))
+            taken.append(self._sock.recv(1 << 20))
         return taken
 
     @staticmethod
@@ -362,6 +365,19 @@ class TestJournal(unittest.TestCase):
             optimizer.finish()
             self.assertEqual(journal.entries(), [])
             self.assertEqual(len(optimizer.lines()), 4)
+
+    def test_the_end_waits_until_journald_has_read(self):
+        """Else it would find no unit for the last lines; but not for one that does not read at all."""
+        with Scene() as scene:
+            journal = self.journal(scene)
+            before = time.monotonic()
+            optimizer = scene.optimizer(toolhive_max_retries=0, log_format="journal", wrapper=journal.wrapper())
+            self.assertEqual(optimizer.finish()[0], 78)
+            self.assertGreater(time.monotonic() - before, 0.25)
+            self.assertLess(lasted(before), 2.0)
+            line, mark = journal.datagrams()
+            self.assertIn(b"TOOLHIVE_MAX_RETRIES", line)
+            self.assertEqual(mark, b"")
 
     def test_without_a_journal_the_lines_go_to_stderr(self):
         with Scene() as scene:
