@@ -177,7 +177,6 @@ class UnitFolder(unittest.TestCase):
 
 
 @needs("systemd-analyze")
-@needs("kill")
 class Verify(UnitFolder):
     def test_system_unit(self):
         self.assert_clean(self.render(SYSTEM_UNIT))
@@ -262,7 +261,7 @@ class Units(unittest.TestCase):
     def test_what_the_program_relies_on(self):
         for unit in (SYSTEM_UNIT, USER_UNIT):
             for key, value in {
-                "Type": "notify", "ExecReload": "kill -HUP $MAINPID", "WatchdogSec": "60",
+                "Type": "notify", "ExecReload": "sh -c 'kill -HUP $MAINPID'", "WatchdogSec": "60",
                 "TimeoutStopSec": "5", "Restart": "on-failure", "RestartSec": "10",
                 "RestartPreventExitStatus": "78", "StartLimitIntervalSec": "0",
                 "RuntimeDirectory": "mcp-optimizer", "StateDirectory": "mcp-optimizer",
