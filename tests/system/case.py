@@ -34,22 +34,37 @@ def boot(package=True):
         _machine.install()
 
 
+def machine():
+    return _machine
+
+
 class MachineCase(unittest.TestCase):
     def setUp(self):
         self.machine = _machine
         self._drop_ins = itertools.count()
         self._stack = contextlib.ExitStack()
         self.addCleanup(self._stack.close)
-        _machine.run("sh", "-c", "systemctl stop mcp-optimizer-wait mcp-optimizer;"
-                     "rm -rf /etc/systemd/system/*.service.d; systemctl daemon-reload; systemctl reset-failed;"
-                     "systemctl clean --what=state mcp-optimizer || :")
         self._fresh = True
+        self.clear()
+        self.begin_log()
+
+    def clear(self):
+        """No service, no drop-ins, nothing kept."""
+        _machine.run("sh", "-c", """systemctl stop mcp-optimizer-wait mcp-optimizer
+            rm -rf /etc/systemd/system/*.service.d
+            systemctl daemon-reload
+            systemctl reset-failed
+            systemctl clean --what=state mcp-optimizer || :""")
+
+    def begin_log(self):
+        """What messages() and the like tell begins now."""
         self.since = f"--since=@{time.time():.6f}"
 
     def tearDown(self):
         result = self._outcome.result
         if any(test is self for test, _ in [*result.failures, *result.errors]):
-            print(_machine.run("journalctl", "--output=short-monotonic", "--no-pager", self.since, check=False), _machine.systemctl("status", "--no-pager", UNIT, check=False),
+            print(_machine.run("journalctl", "--output=short-monotonic", "--no-pager", self.since, check=False),
+                  _machine.systemctl("status", "--no-pager", UNIT, check=False),
                   file=sys.stderr)
 
     def standin(self, **options):
@@ -103,8 +118,8 @@ class MachineCase(unittest.TestCase):
     def wait_status(self, pattern, timeout=5.0):
         """STATUS, once it matches."""
         try:
-            return wait_for(lambda: re.fullmatch(pattern, self.value("StatusText")), timeout, f"the status {pattern!r}",
-                            interval=0.02)
+            return wait_for(lambda: re.fullmatch(pattern, self.value("StatusText")), timeout,
+                            f"the status {pattern!r}", interval=0.02)
         except AssertionError as error:
             raise AssertionError(f"{error}, but {self.show('StatusText')!r}") from None
 

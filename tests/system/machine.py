@@ -72,6 +72,10 @@ class Machine:
         """A file of the machine, as this process sees it."""
         return self.root / name.lstrip("/")
 
+    def inside(self, name):
+        """The same while it runs, also where the machine has mounted something of its own (/run, /tmp)."""
+        return pathlib.Path(f"/proc/{self._leader}/root", name.lstrip("/"))
+
     def write(self, name, text, mode=0o644):
         path = self.path(name)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -170,7 +174,8 @@ class Machine:
 
     def as_user(self, *command):
         """A command in the words that run it for USER, with the session's bus if there is one."""
-        return ("runuser", "-u", USER, "--", "env", f"XDG_RUNTIME_DIR=/run/user/{UID}", f"HOME=/home/{USER}", *command)
+        return ("setpriv", f"--reuid={UID}", f"--regid={UID}", "--init-groups", "env", f"USER={USER}",
+                f"XDG_RUNTIME_DIR=/run/user/{UID}", f"HOME=/home/{USER}", *command)
 
     def systemctl(self, *words, check=True):
         return self.run("systemctl", *words, check=check)
