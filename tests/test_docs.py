@@ -459,6 +459,32 @@ class Documents(unittest.TestCase):
             self.assertIn(f"{priority} {level}", text)
 
 
+class Security(unittest.TestCase):
+    def test_each_claim_names_tests_that_are_there(self):
+        text = read(".github/SECURITY.md")
+        claims = re.findall(r"^- (.*?)(?=^\S|\Z)", text, re.M | re.S)
+        self.assertGreater(len(claims), 15)
+        for claim in claims:
+            with self.subTest(joined(claim)[:60]):
+                named = re.findall(r"`(tests/[\w/.]+)`:\s+((?:`\w+`[\s,]*)+)", claim)
+                self.assertTrue(named)
+                for path, tests in named:
+                    for test in re.findall(r"\w+", tests):
+                        self.assertRegex(read(path), rf"START_TEST\({test}\)|def {test}\(")
+
+    def test_bounds_are_those_of_the_man_page(self):
+        page, text = joined(ManPage().text("SECURITY")), joined(read(".github/SECURITY.md"))
+        for bound in ("16 MiB", "64 KiB", "20,000 entries"):
+            self.assertIn(bound, page)
+            self.assertIn(bound, text)
+
+    def test_exposure(self):
+        """The figure that the tests of the units and of the booted system hold it to."""
+        figure = re.search(r"`systemd-analyze security` says ([\d.]+)", joined(read(".github/SECURITY.md")))[1]
+        for path in ("tests/test_units.py", "tests/system/test_security.py"):
+            self.assertIn(f", {figure}", read(path))
+
+
 class Files(unittest.TestCase):
     def test_of_the_tree(self):
         text = read("README.md")

@@ -139,6 +139,33 @@ class Sandbox(MachineCase):
         self.assertEqual({name: found for name, found in outside.items() if found != "works"}, {})
 
 
+def certificate(machine, name, trusted):
+    """One that vouches for itself, and its key; trusted: one of the system's authorities."""
+    pair = [machine.path(f"/root/{kind}.pem") for kind in ("certificate", "key")]
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                    "-out", pair[0], "-keyout", pair[1], "-subj", "/CN=localhost", "-addext",
+                    f"subjectAltName={name}"], check=True, stderr=subprocess.DEVNULL)
+    machine.write("/etc/ssl/certs/ca-certificates.crt", pair[0].read_text() if trusted else "")
+    return tuple(pair)
+
+
+class Tls(MachineCase):
+    """That one is taken which is trusted and has the right name: test_over_tls() below."""
+
+    def assert_refused(self, name, trusted):
+        standin = self.standin(tls=certificate(self.machine, name, trusted))
+        self.start(toolhive_api_url="https://localhost:50001", toolhive_initial_backoff=0.1)
+        self.wait_message('ToolHive connection failed attempt=3 max_retries=100 error="TLS: ')
+        self.assertFalse([text for text in self.messages() if text.startswith("Connected")])
+        self.assertEqual(standin.requests(), [], "not even a plain one")
+
+    def test_a_certificate_that_nobody_vouches_for(self):
+        self.assert_refused("DNS:localhost", False)
+
+    def test_a_certificate_of_another_name(self):
+        self.assert_refused("DNS:toolhive.example.org", True)
+
+
 class Loopback(MachineCase):
     """loopback-only.conf."""
 
@@ -243,17 +270,8 @@ class NothingIsRefused(MachineCase):
         self.assert_unharmed()
 
     def test_over_tls(self):
-        key, certificate = (self.machine.path(f"/root/{name}.pem") for name in ("key", "certificate"))
-        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-                        "-keyout", key, "-out", certificate, "-subj", "/CN=localhost", "-addext",
-                        "subjectAltName=DNS:localhost,IP:127.0.0.1"], check=True, stderr=subprocess.DEVNULL)
-        self.standin(tls=(certificate, key))
-        self.start(toolhive_api_url="https://localhost:50001", toolhive_max_backoff=1)
-        # Nobody vouches for it yet.
-        self.wait_message("ToolHive connection failed attempt=1 ")
-        self.assertNotIn("Connected to ToolHive", "".join(self.messages()))
-        self.machine.write("/etc/ssl/certs/ca-certificates.crt", certificate.read_text())
-        self.machine.systemctl("restart", UNIT)
+        self.standin(tls=certificate(self.machine, "DNS:localhost", trusted=True))
+        self.start(toolhive_api_url="https://localhost:50001")
         self.wait_status("Connected to ToolHive .*", 10.0)
         self.assert_unharmed()
 
