@@ -224,7 +224,8 @@ static int stage_check(struct source *source) {
         return 0;
 }
 
-static void stage_watch(struct source *source _unused_) {
+static int stage_wait(struct source *source, usec_t deadline, unsigned mask) {
+        return waiter_until(source->waiter, deadline, mask);
 }
 
 static bool stage_file_changed(struct source *source _unused_) {
@@ -246,7 +247,7 @@ static const struct source_ops stage_source = {
         .perform = stage_perform,
         .find = stage_find,
         .check = stage_check,
-        .watch = stage_watch,
+        .wait = stage_wait,
         .file_changed = stage_file_changed,
         .free = stage_free,
 };
@@ -257,6 +258,7 @@ static int make_source(const struct settings *settings _unused_, struct waiter *
                 .ops = &stage_source,
                 .waiter = waiter,
                 .can_move = !stage.life->fixed,
+                .details_tell_urls = true,
                 .requests = stage_requests,
         };
         if (last[0] && endpoint_parse(&stage.source.endpoint, last) < 0)
