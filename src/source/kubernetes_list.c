@@ -31,6 +31,7 @@ struct page {
         struct json_slice items;        /* without data: null */
         char resource_version[RESOURCE_VERSION_SIZE];
         char next[CONTINUE_SIZE];       /* "": the last one */
+        char asked[CONTINUE_SIZE];      /* what the one before said, and this one was asked for with */
 };
 
 static int refuse(const char *problem, const char **ret_problem) {
@@ -129,6 +130,7 @@ static int get_pages(struct kubernetes *kubernetes, struct listed *listed, const
                 return -ENOMEM;
         listing->begin(listing->user);
         for (unsigned n = 0; n < PAGES_MAX; n++) {
+                memcpy(page->asked, page->next, sizeof page->asked);
                 r = add_page_url(kubernetes, listed, version, listing, page->next, &url);
                 if (r == 0)
                         r = get_page(kubernetes, listed, url.data, listing, page, ret_answer, outcome);
@@ -138,6 +140,8 @@ static int get_pages(struct kubernetes *kubernetes, struct listed *listed, const
                         memcpy(listing->resource_version, page->resource_version, sizeof page->resource_version);
                 if (!page->next[0])
                         return 0;
+                if (strcmp(page->next, page->asked) == 0)
+                        break;
         }
         kubernetes_unusable(outcome, "a list without end");
         *ret_answer = ANSWER_OTHER;

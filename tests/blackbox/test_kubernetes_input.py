@@ -136,6 +136,7 @@ ROWS = {
     "nested_too_deep": row(unusable("nested deeper than 32"), "depth"),
 
     # pages
+    "continue_for_ever": page(ENDLESS, '{"resourceVersion":"300","continue":"abc"}'),
     "continue_with_a_number": page(unusable('invalid "continue"'), '{"resourceVersion":"300","continue":7}'),
     "continue_of_5_KB": page(unusable('invalid "continue"'),
                              json.dumps({"resourceVersion": "300", "continue": "x" * 5000})),
