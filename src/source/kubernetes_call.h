@@ -89,6 +89,9 @@ extern const char *const kubernetes_versions[];
  */
 int kubernetes_list(struct kubernetes *kubernetes, struct outcome *outcome);
 
+/* How many objects the other resources' stores hold: all of them share one limit, as the state file has one. */
+size_t kubernetes_n_elsewhere(const struct kubernetes *kubernetes, const struct listed *listed);
+
 /* What is wrong with lists, or else with watches: true and the words. source_ops.problem. */
 bool kubernetes_refusal(const struct kubernetes *kubernetes, struct outcome *ret_outcome);
 

@@ -64,6 +64,7 @@ static int take_object(struct watch *watch, const char *type, struct json_slice 
                 changed = resource_store_remove(&listed->store, parsed.workload->namespace, parsed.workload->name);
                 workload_free(parsed.workload);
         } else {
+                listed->store.n_elsewhere = kubernetes_n_elsewhere(watch->kubernetes, listed);
                 r = resource_store_put(&listed->store, &parsed, &changed);
                 if (r < 0)
                         return r;

@@ -179,8 +179,21 @@ int kubernetes_list_one(struct kubernetes *kubernetes, struct listed *listed, st
 
 /* ---- into the stores ---- */
 
+size_t kubernetes_n_elsewhere(const struct kubernetes *kubernetes, const struct listed *listed) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < RESOURCES; i++)
+                if (&kubernetes->listed[i] != listed)
+                        n += kubernetes->listed[i].store.n_items;
+        return n;
+}
+
 static void begin_store(void *user) {
-        resource_store_clear(user);
+        struct resource_store *store = user;
+        size_t n_elsewhere = store->n_elsewhere;
+
+        resource_store_clear(store);
+        store->n_elsewhere = n_elsewhere;
 }
 
 static int take_into_store(enum resource resource, struct json_slice item, void *user) {
@@ -198,7 +211,7 @@ static int take_into_store(enum resource resource, struct json_slice item, void 
 /* What is known of it is replaced, where it was had; or its refusal is kept. */
 static int list_resource(struct kubernetes *kubernetes, struct listed *listed, enum answer *ret_answer,
                          struct outcome *outcome) {
-        _cleanup_resource_store_ struct resource_store fresh = {};
+        _cleanup_resource_store_ struct resource_store fresh = { .n_elsewhere = kubernetes_n_elsewhere(kubernetes, listed) };
         struct listing listing = { .begin = begin_store, .take = take_into_store, .user = &fresh, .query = "" };
         int r;
 

@@ -27,7 +27,7 @@ static int reserve(struct resource_store *store) {
         size_t n = store->n_allocated > 0 ? 2 * store->n_allocated : ALLOCATED_MIN;
         struct resource_item *items;
 
-        if (store->n_items == WORKLOADS_MAX)
+        if (store->n_items + store->n_elsewhere >= WORKLOADS_MAX)
                 return -E2BIG;
         if (store->n_items < store->n_allocated)
                 return 0;

@@ -18,6 +18,7 @@ struct resource_store {
         struct resource_item *items;    /* by namespace and name, no two the same */
         size_t n_items, n_allocated;
         size_t n_nameless;              /* objects of the list that have no name to be known by */
+        size_t n_elsewhere;             /* of WORKLOADS_MAX so many are in other stores; the caller's to set */
 };
 
 /* Forgets all, and can be filled anew. */
@@ -26,7 +27,7 @@ void resource_store_clear(struct resource_store *store);
 /*
  * One object of a list, in any order; takes the workload over, also when it
  * fails. After the last one resource_store_sort(). 0; -E2BIG with WORKLOADS_MAX
- * in it; -ENOMEM.
+ * in it and elsewhere; -ENOMEM.
  */
 int resource_store_add(struct resource_store *store, struct resource_object *object);
 void resource_store_sort(struct resource_store *store);

@@ -237,6 +237,25 @@ class TestOddities(InputCase):
                 self.assertEqual((list(known(program)), worse(program)), (["default/n-1"], []))
                 wait_for(lambda cluster=cluster: len(cluster.requests(f"{MCPSERVERS}?limit=500")) > 2)
 
+    def test_too_many_in_all(self):
+        """Each list is well below the limit, which holds for all together: what the state file takes is written."""
+        cluster = self.cluster()
+        cluster.objects(raw={plural: json.dumps({
+            "metadata": {"resourceVersion": "300"},
+            "items": [{"metadata": {"name": f"{plural}-{number}", "namespace": "a", "resourceVersion": "1"}}
+                      for number in range(7000)]}) for plural in ("mcpservers", "virtualmcpservers",
+                                                                  "mcpremoteproxies")})
+        first = self.program(cluster)
+        told = self.wait_state(first, lambda told: told["connection"]["state"] == "degraded", 10)
+        self.assertEqual(told["workloads"]["total"], 14000)
+        self.assertEqual(len(worse(first)), 1)
+        self.stops(first)
+        # What was written is believed.
+        cluster.stop_listening()
+        second = self.program(cluster, runtime=first.runtime)
+        second.wait_line("attempt=1")
+        self.assertEqual(state(second)["workloads"]["total"], 14000)
+
     def test_a_version_endpoint_that_lies(self):
         """It says that somebody is there; the lists say the rest."""
         rows = {"no_json": {"name": "json", "text": "garbage"}, "a_number": {"name": "json", "text": '{"gitVersion":7}'},
