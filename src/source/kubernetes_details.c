@@ -139,8 +139,12 @@ static int make_document(enum resource resource, const struct workload *workload
 
 /* ---- asking ---- */
 
-/* Of a list that begins anew nothing has been taken: it fails, if at all, before its first object. */
-static void begin_finding(void *user _unused_) {
+/* A list that begins anew has all that it had before. */
+static void begin_finding(void *user) {
+        struct finding *finding = user;
+
+        finding_done(finding);
+        *finding = (struct finding) {};
 }
 
 static int take_finding(enum resource resource, struct json_slice item, void *user) {
@@ -180,17 +184,37 @@ static int make_query(const char *name, struct text *query) {
         return text_error(query);
 }
 
+/* What one resource has is added to what those before it have. */
+static int add_finding(struct finding *all, struct finding *one) {
+        if (one->n == 0)
+                return 0;
+        if (text_error(&one->names) < 0)
+                return text_error(&one->names);
+        if (all->n == 0)
+                all->document = STEAL(one->document);
+        else
+                text_add(&all->names, ", ");
+        text_add(&all->names, one->names.data);
+        all->n += one->n;
+        return 0;
+}
+
 /* In all resources; *ret_refusal is what was refused meanwhile, VERDICT_DONE for nothing. */
 static int find_all(struct kubernetes *kubernetes, const char *query, struct finding *finding,
                     struct outcome *ret_refusal, struct outcome *outcome) {
         *ret_refusal = (struct outcome) { .verdict = VERDICT_DONE };
         for (size_t i = 0; i < RESOURCES; i++) {
-                struct listing listing = { begin_finding, take_finding, finding, query, "" };
+                _cleanup_(finding_done) struct finding one = {};
+                struct listing listing = { begin_finding, take_finding, &one, query, "" };
                 enum answer answer;
                 int r;
 
                 r = kubernetes_list_one(kubernetes, &kubernetes->listed[i], &listing, &answer, outcome);
                 if (r < 0 || answer == ANSWER_FAILED)
+                        return r;
+                if (answer == ANSWER_EXPECTED)
+                        r = add_finding(finding, &one);
+                if (r < 0)
                         return r;
                 if ((answer == ANSWER_OTHER || answer == ANSWER_GONE) && ret_refusal->verdict == VERDICT_DONE)
                         *ret_refusal = *outcome;

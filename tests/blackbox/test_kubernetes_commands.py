@@ -149,6 +149,11 @@ class TestShow(CommandCase):
         # Not in one namespace.
         self.assertEqual(self.show("fetch", k8s_namespace="tools")["namespace"], "tools")
 
+    def test_several_on_pages_that_expire(self):
+        self.server.kubernetes(page_max=1, expire_continue=1)
+        self.assertEqual(self.bad(4, "show", "fetch"),
+                         "ERROR    fetch is the name of several workloads: other/fetch, tools/fetch")
+
     def test_none(self):
         for name, words in (("fetsh", "There is no workload named fetsh"),
                             ("tools/fetsh", "There is no workload named tools/fetsh: did you mean tools/fetch?"),
