@@ -166,7 +166,7 @@ class TestShow(CommandCase):
 
     def test_what_is_looked_for_stays_what_was_asked_for(self):
         """No character of a name gets another meaning in the URL."""
-        for name in ("all&limit=1", "all%2Cx", "all#", "all?watch=true"):
+        for name in ("all&limit=1", "all,metadata.namespace=tools", "all%2Cx", "all#", "all?watch=true"):
             with self.subTest(name=name):
                 self.bad(4, "show", name)
 
