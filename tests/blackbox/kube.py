@@ -9,7 +9,7 @@ import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from cluster import V1BETA1, KubernetesStandin  # noqa: E402
+from cluster import USER, V1BETA1, KubernetesStandin, ServiceAccount  # noqa: E402
 from harness import Optimizer, free_port, state, wait_for  # noqa: E402
 from scene import told  # noqa: E402
 
@@ -121,3 +121,21 @@ class Case(unittest.TestCase):
 
     def told(self, program):
         return told(program)
+
+
+TOKENS = {"first": USER, "second": USER}
+ALL = [{"user": USER, "verb": ["list", "watch"]}]
+
+
+class MemberCase(Case):
+    """The cluster asks who is there, and what he may."""
+
+    def account(self, token="first", **options):
+        return self.enterContext(ServiceAccount(token, **options))
+
+    def secured(self, objects=1, **options):
+        """A cluster with TLS that knows two tokens, each of which may list and watch."""
+        return self.cluster(objects, **{"tls": True, "tokens": TOKENS, "rules": ALL, **options})
+
+    def member(self, cluster, account, **settings):
+        return self.program(cluster, **{"k8s_token_file": account.token, "k8s_ca_file": account.ca, **settings})

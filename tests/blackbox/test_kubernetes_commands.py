@@ -159,7 +159,8 @@ class TestShow(CommandCase):
                             ("tools/fetsh", "There is no workload named tools/fetsh: did you mean tools/fetch?"),
                             ("other/all", "There is no workload named other/all"),
                             ("a/b/c", "There is no workload named a/b/c"),
-                            ("tools/", "There is no workload named tools/"), ("/all", "There is no workload named /all")):
+                            ("tools/", "There is no workload named tools/"),
+                            ("/all", "There is no workload named /all")):
             with self.subTest(name=name):
                 self.assertEqual(self.bad(4, "show", name).partition(": did you")[0].removeprefix("ERROR    "),
                                  words.partition(": did you")[0])

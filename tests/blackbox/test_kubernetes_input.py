@@ -258,7 +258,8 @@ class TestOddities(InputCase):
 
     def test_a_version_endpoint_that_lies(self):
         """It says that somebody is there; the lists say the rest."""
-        rows = {"no_json": {"name": "json", "text": "garbage"}, "a_number": {"name": "json", "text": '{"gitVersion":7}'},
+        rows = {"no_json": {"name": "json", "text": "garbage"},
+                "a_number": {"name": "json", "text": '{"gitVersion":7}'},
                 "an_escape": {"name": "json", "text": '{"gitVersion":"v1\\u001b[2J"}'},
                 "long": {"name": "json", "text": json.dumps({"gitVersion": "v" * 5000})},
                 "big": {"name": "big"}, "status_403": {"name": "status", "code": 403},
