@@ -162,10 +162,13 @@ static int perform(struct kubernetes *kubernetes, struct call *call, struct outc
         return 0;
 }
 
-static void stop_watches(struct kubernetes *kubernetes) {
-        for (size_t i = 0; i < RESOURCES; i++)
-                if (kubernetes->listed[i].watch)
-                        watch_stop(kubernetes->listed[i].watch);
+/* A list that failed is tried again; after anything else that did, one is wanted, for the watches to go on from. */
+static void stop_watches(struct kubernetes *kubernetes, bool want_list) {
+        for (size_t i = 0; i < RESOURCES; i++) {
+                watch_stop(kubernetes->listed[i].watch);
+                if (want_list)
+                        watch_expire(kubernetes->listed[i].watch);
+        }
 }
 
 static int kubernetes_perform(struct source *source, struct call *call, struct outcome *ret_outcome) {
@@ -183,7 +186,7 @@ static int kubernetes_perform(struct source *source, struct call *call, struct o
         }
         if (ret_outcome->verdict == VERDICT_FAILED) {
                 kubernetes->greeted = false;
-                stop_watches(kubernetes);
+                stop_watches(kubernetes, call->kind != CALL_LIST_WORKLOADS);
         }
         return 0;
 }

@@ -124,8 +124,10 @@ struct watch *watch_free(struct watch *watch);
  * cannot have, begins again.
  */
 void watch_listed(struct watch *watch);
-/* Ends it until the next list. */
+/* Ends it until the next list, */
 void watch_stop(struct watch *watch);
+/* … which is wanted: told by watch_take_expiry(). */
+void watch_expire(struct watch *watch);
 
 /* What is wrong with it: VERDICT_ANSWER and the words; VERDICT_DONE while all is well. */
 const struct outcome *watch_problem(const struct watch *watch);

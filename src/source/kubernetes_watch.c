@@ -82,6 +82,11 @@ void watch_stop(struct watch *watch) {
         watch->changed = watch->troubled = watch->expired = watch->lost = false;
 }
 
+void watch_expire(struct watch *watch) {
+        watch->begin_at = USEC_INFINITY;
+        watch->expired = true;
+}
+
 const struct outcome *watch_problem(const struct watch *watch) {
         return &watch->problem;
 }
@@ -170,8 +175,7 @@ static void begin(struct watch *watch) {
 
 static void expire(struct watch *watch) {
         fail(watch);
-        watch->begin_at = USEC_INFINITY;
-        watch->expired = true;
+        watch_expire(watch);
 }
 
 static bool has_other_token(const struct watch *watch) {
