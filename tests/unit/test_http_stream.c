@@ -433,6 +433,31 @@ START_TEST(not_on_a_kept_connection) {
 }
 END_TEST
 
+/*
+ * libcurl clears away what it finds dead when it opens a connection, whose socket
+ * then has the number of the one that was kept.
+ */
+START_TEST(after_a_dead_connection) {
+        struct http_request request = stream();
+        struct peer server;
+
+        ask(false);
+        ck_assert_int_ge(http_idle_socket(http), 0);
+        peer_hang_up(&peer);
+        /* It does so once a second at most. */
+        ck_assert_int_eq(http_wait(http, soon(1100 * USEC_PER_MSEC), 0), 0);
+        peer_open(&server);
+        request.url = server.url;
+        ck_assert_int_eq(http_start(http, &request, &transfer), 0);
+        peer_accept(&server);
+        ck_assert_int_ne(http_idle_socket(http), socket_to(server.port));
+        peer_send(&server, CHUNKED);
+        while (http_status(transfer) == 0)
+                ck_assert_int_eq(http_wait(http, soon(LONG), WAIT_CONNECTION), WAIT_CHANGE);
+        peer_close(&server);
+}
+END_TEST
+
 /* What comes while something else is asked is not lost. */
 START_TEST(pieces_during_a_request) {
         struct http_request request = { .method = "GET", .timeout = SHORT };
@@ -567,7 +592,7 @@ START_TEST(token) {
 END_TEST
 
 int main(void) {
-        static const char *const cases[] = { "streams", "waits", NULL };
+        static const char *const cases[] = { "streams", "waits", "dead", NULL };
         const TTest *const streams[] = {
                 piece_by_piece, any_cuts, other_answers_are_limited, ended_by_the_receiver, ended_by_the_server,
                 freed_under_way, no_time_limit, connecting_is_limited, kept_alive, beside_a_kept_connection,
@@ -588,6 +613,9 @@ int main(void) {
         tcase = suite_case(suite, "waits", setup, teardown);
         for (size_t i = 0; i < ELEMENTSOF(waits); i++)
                 tcase_add_test(tcase, waits[i]);
+
+        tcase = suite_case(suite, "dead", setup, teardown);
+        tcase_add_test(tcase, after_a_dead_connection);
 
         return suite_run_abreast(suite, cases);
 }
