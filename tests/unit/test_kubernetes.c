@@ -173,6 +173,26 @@ START_TEST(pages_that_expire) {
 }
 END_TEST
 
+#define PAGE(version, next, name) \
+        ",\"code\":200,\"body\":\"{\\\"metadata\\\":{\\\"resourceVersion\\\":\\\"" version "\\\",\\\"continue\\\":" \
+        "\\\"" next "\\\"},\\\"items\\\":[{\\\"metadata\\\":{\\\"name\\\":\\\"" name "\\\",\\\"namespace\\\":" \
+        "\\\"n\\\"}}]}\""
+
+/* What only the beginning that came to nothing had is gone by then; and the first page's moment is the list's. */
+START_TEST(pages_begun_anew) {
+        const struct listed *listed = &kubernetes_of(source)->listed[RESOURCE_SERVER];
+
+        behave("status", "LIST *mcpservers", 1, PAGE("7", "x", "gone"));
+        behave("status", "LIST *mcpservers", 1, ",\"code\":410");
+        behave("status", "LIST *mcpservers", 1, PAGE("8", "y", "b"));
+        behave("status", "LIST *mcpservers", 1, PAGE("9", "", "a"));
+        expect_list("n/a:unknown n/b:unknown");
+        ck_assert_str_eq(listed->resource_version, "8");
+        /* In order, so that events find their places. */
+        ck_assert_str_eq(listed->store.items[0].workload->name, "a");
+}
+END_TEST
+
 /* ---- what is installed ---- */
 
 START_TEST(old_installation) {
@@ -205,8 +225,11 @@ START_TEST(taken_away) {
         objects("{\"add\":[\"a\",\"virtualmcpservers/default/b\"]}");
         expect_list("default/a:running default/b:running");
         cluster("{\"serve\":{\"virtualmcpservers\":[]}}");
+        standin_tell(&standin, "reset", "{}");
         expect_list("default/a:running");
         ck_assert_str_eq(call.missing, "virtualmcpservers");
+        standin_expect_requests(&standin, FIRST("mcpservers") FIRST("virtualmcpservers")
+                                LIST(V1ALPHA1 "/virtualmcpservers") FIRST("mcpremoteproxies"));
         ck_assert_ptr_null(kubernetes_of(source)->listed[RESOURCE_VIRTUAL].version);
 }
 END_TEST
@@ -320,7 +343,7 @@ END_TEST
 int main(void) {
         const TTest *const tests[] = {
                 all_resources, version, what_it_is, one_namespace, below_a_path, filters, both_generations, pages,
-                escaped_continuation, pages_that_expire, old_installation, taken_away, not_installed, refused_in_part,
+                escaped_continuation, pages_that_expire, pages_begun_anew, old_installation, taken_away, not_installed, refused_in_part,
                 refused_and_known, refused_altogether, not_known, refused_for_several_reasons,
         };
         Suite *suite = suite_create("kubernetes");
