@@ -194,11 +194,23 @@ static int take_args(struct json_object *object, char ***ret_args, const char **
         return 0;
 }
 
-static int take_setting(struct json_object *object, struct registry_setting *setting) {
+/* Of several with one name the first is meant: no request could hold more, nor could they be told apart. */
+static bool has_setting(const struct registry_setting *settings, size_t n, const char *name, bool any_case) {
+        for (size_t i = 0; i < n; i++)
+                if (any_case ? ascii_equal_any_case(settings[i].name, name, SIZE_MAX)
+                             : strcmp(settings[i].name, name) == 0)
+                        return true;
+        return false;
+}
+
+/* Into the n-th place, which stays empty where it is none, or none that is new. */
+static int take_setting(struct json_object *object, struct registry_setting *settings, size_t n, bool any_case) {
+        struct registry_setting *setting = &settings[n];
         const char *name;
         int r;
 
-        if (json_get_string(object, "name", &name) != 0 || !value_is_setting_name(name, strlen(name)))
+        if (json_get_string(object, "name", &name) != 0 || !value_is_setting_name(name, strlen(name)) ||
+            has_setting(settings, n, name, any_case))
                 return 0;
         setting->name = strdup(name);
         if (!setting->name)
@@ -212,8 +224,8 @@ static int take_setting(struct json_object *object, struct registry_setting *set
         return take_data(object, "default", &setting->default_value);
 }
 
-/* Environment variables or headers; those without a name are left out. 0 or -ENOMEM. */
-static int take_settings(struct json_object *object, const char *key,
+/* Environment variables, or headers, whose names have no case; those without a name are left out. 0 or -ENOMEM. */
+static int take_settings(struct json_object *object, const char *key, bool any_case,
                          struct registry_setting **ret_settings, size_t *ret_n) {
         struct json_object *array = find_array(object, key);
         struct registry_setting *settings;
@@ -230,7 +242,7 @@ static int take_settings(struct json_object *object, const char *key,
                 struct json_object *item = json_object_array_get_idx(array, i);
 
                 if (json_object_is_type(item, json_type_object))
-                        r = take_setting(item, &settings[n]);
+                        r = take_setting(item, settings, n, any_case);
                 n += settings[n].name != NULL;
         }
 
@@ -275,9 +287,9 @@ static int take_lists(struct json_object *object, struct registry_entry *entry,
         if (r == 0)
                 r = take_names(object, "tags", &entry->tags);
         if (r == 0)
-                r = take_settings(object, "env_vars", &entry->env_vars, &entry->n_env_vars);
+                r = take_settings(object, "env_vars", false, &entry->env_vars, &entry->n_env_vars);
         if (r == 0)
-                r = take_settings(object, "headers", &entry->headers, &entry->n_headers);
+                r = take_settings(object, "headers", true, &entry->headers, &entry->n_headers);
         return r == 0 ? take_args(object, &entry->args, ret_problem) : r;
 }
 

@@ -92,6 +92,9 @@ START_TEST(entries) {
                 { "{\"name\":\"a\",\"env_vars\":[null,7,{},{\"name\":3},{\"name\":\"\"},{\"name\":\"A B\"},{\"name\":\"A;B\"},"
                   "{\"name\":\"$(x)\"},{\"name\":\"OK\",\"required\":1,\"secret\":\"yes\",\"default\":\"\"}]}",
                   "local 0 0:a E(OK)", false },
+                { "{\"name\":\"a\",\"env_vars\":[{\"name\":\"K\",\"default\":\"1\"},{\"name\":\"K\",\"default\":\"2\"},"
+                  "{\"name\":\"k\"}],\"headers\":[{\"name\":\"X-K\"},{\"name\":\"x-k\",\"required\":true}]}",
+                  "local 0 0:a E(K =1) E(k) H(X-K)", false },
                 { "{\"name\":\"a\",\"env_vars\":[{\"name\":\"K\",\"default\":\"two\\nlines\",\"required\":true}]}",
                   "local 0 0:a E(K required =two\nlines)", false },
         };
