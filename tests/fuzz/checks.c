@@ -80,6 +80,8 @@ static void check_settings(const struct registry_setting *settings, size_t n) {
         for (size_t i = 0; i < n; i++) {
                 must(settings[i].name);
                 check_string(settings[i].name, REGISTRY_NAME_MAX);
+                for (size_t j = 0; j < i && j < 100; j++)
+                        must(strcmp(settings[j].name, settings[i].name) != 0);
                 check_prose(settings[i].description);
         }
 }
