@@ -59,7 +59,7 @@ static void change_stock(struct chance *chance, struct stock *stock) {
                 struct thing *thing = &stock->things[chance_below(chance, CHAOS_NAMES)];
 
                 thing->status = PICK(chance, (const char *) "running", "running", "stopped", "error", NULL);
-                thing->url = chance_percent(chance, 20) ? 0 : 1 + chance_below(chance, 4);
+                thing->url = chance_percent(chance, 30) ? 0 : 1 + chance_below(chance, 4);
         }
         if (chance_percent(chance, 30)) {
                 stock->servers ^= 1u << chance_below(chance, CHAOS_SERVERS);
@@ -81,7 +81,7 @@ static void write_answer(struct chance *chance, enum call_kind kind, struct repl
         if (chance_percent(chance, 30))
                 reply->retry_after = PICK(chance, (usec_t) 0, S, 5 * S, 120 * S, 7200 * S);
         reply->status = PICK(chance, 500, 503, 504, 200);
-        if (kind != CALL_LIST_WORKLOADS && chance_percent(chance, 25)) {
+        if (kind != CALL_LIST_WORKLOADS && chance_percent(chance, 40)) {
                 reply->status = 0;
                 reply->error = "Timed out after 10.0 s";
                 reply->takes = 10 * S;
@@ -114,7 +114,7 @@ static void write_replies(struct chance *chance, struct world *world, bool sick)
         }
 }
 
-static void write_world(struct chance *chance, struct world *world, const struct world *before) {
+static void write_world(struct chance *chance, struct world *world, const struct world *before, bool restless) {
         unsigned what = chance_below(chance, 100);
 
         world->stock = before->stock;
@@ -125,7 +125,7 @@ static void write_world(struct chance *chance, struct world *world, const struct
                 world->port = (uint16_t) (CHAOS_PORT + chance_below(chance, 5));
         else
                 world->port = before->port;
-        write_replies(chance, world, what >= 80);
+        write_replies(chance, world, what >= 80 || (restless && chance_percent(chance, 50)));
 
         world->version = PICK(chance, (const char *) "v0.44.0", "v0.44.0", "v0.45.1", "build-unknown");
         world->elsewhere = PICK(chance, (const char *) "Connection refused", "Connection refused",
@@ -136,7 +136,7 @@ static void write_world(struct chance *chance, struct world *world, const struct
         }
         world->nothing = PICK(chance, (const char *) "Connection refused", "No ToolHive among 3 open ports");
         world->search_takes = PICK(chance, (usec_t) 0, 0, 300 * MS, 3 * S);
-        world->n_others = chance_percent(chance, 5) ? 1 + chance_below(chance, 2) : 0;
+        world->n_others = chance_percent(chance, 15) ? 1 + chance_below(chance, 2) : 0;
 }
 
 /* ---- what comes unasked ---- */
@@ -194,9 +194,9 @@ void script_write(struct script *script, uint64_t seed, usec_t span) {
                 if (restless == 0 && chance_percent(&chance, 15))
                         restless = 1 + chance_below(&chance, 15);
                 when += chance_duration(&chance, 50 * MS, restless > 0 ? 20 * S : 12 * HOUR);
-                restless -= restless > 0;
-                write_world(&chance, &world, &before);
+                write_world(&chance, &world, &before, restless > 0);
                 write_happenings(script, &chance, &world, &before, when);
+                restless -= restless > 0;
                 if (script->n_worlds % 1024 == 0) {
                         script->worlds = reallocarray(script->worlds, script->n_worlds + 1024, sizeof world);
                         if (!script->worlds)

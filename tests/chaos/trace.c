@@ -10,7 +10,7 @@
 #define BEFORE 30
 #define AFTER 5
 
-static char *format_line(usec_t when, const char *format, va_list arguments) {
+_printf_(2, 0) static char *format_line(usec_t when, const char *format, va_list arguments) {
         char *rest, *line;
 
         if (vasprintf(&rest, format, arguments) < 0 ||
