@@ -309,7 +309,12 @@ usec_t actor_play(const struct script *script, const struct life *life, usec_t b
         int code;
 
         stage.waiter = (struct waiter) {
-                .ops = &stage_waiter, .stop_fd = -1, .reload_fd = -1, .timer_fd = -1, .file_fd = -1, .connection_fd = -1,
+                .ops = &stage_waiter,
+                .stop_fd = -1,
+                .reload_fd = -1,
+                .timer_fd = -1,
+                .file_fd = -1,
+                .connection_fd = -1,
                 .slice = USEC_INFINITY,
         };
         clock_begin(&stage.clock, script, begin_at, usec_min(begin_at + life->lasts, script->end));

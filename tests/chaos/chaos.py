@@ -142,7 +142,6 @@ class Watched:
                 and workloads_of(document) == self._stage.workloads.now()
                 and registry_of(document) == self._stage.registry.now())
 
-
     def counted(self):
         """Whether the counters tell as much as the log."""
         told, counts = self.state.document["counters"], self.log.counts

@@ -59,7 +59,7 @@ class StateJudge:
         self._report = report
         self._path = path
         self._workloads, self._registry = workloads, registry
-        self._raw = None
+        self._raw = self._overdue = None
         self._counters = None
         self._pid = None
         self.document = None
@@ -86,7 +86,7 @@ class StateJudge:
             self.seen.add(document["connection"]["state"])
             if problem:
                 self._report(f"{problem}: {raw.decode()}")
-        if running and self.document and not self.lenient:
+        if running and self.document and not self.lenient and self._raw != self._overdue:
             self._judge_progress(self.document)
 
     def _problem(self, document):
@@ -135,5 +135,5 @@ class StateJudge:
         for when in due:
             if when and (late := lasted(time.monotonic() - max(0, time.time() - moment(when)))) > OVERDUE:
                 self._report(f"{connection['state']}, and nothing has happened for {late:.1f} s: {self._raw.decode()}")
-                self.document = None    # said once
+                self._overdue = self._raw       # said once
                 return

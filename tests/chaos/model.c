@@ -145,8 +145,8 @@ static enum way back_off(struct model *m, usec_t delay) {
         m->backoff = delay;
         m->next_attempt_at = deadline;
         while ((events = wait_until(m, deadline, WAIT_FILE)) & WAIT_FILE) {
-                /* "A wake makes a search, never an attempt: what is found is tried at once; nothing found, the wait goes
-                 * on, uncounted and unlogged." */
+                /* "A wake makes a search, never an attempt: what is found is tried at once;
+                 * nothing found, the wait goes on, uncounted and unlogged." */
                 before = m->port;
                 if (search(m, &finding) == STOP)
                         return STOP;
@@ -251,9 +251,7 @@ static enum way operation(struct model *m, enum call_kind kind, int name) {
         /* "A stop before the CRITICAL line is exit 0." */
         if (look(m) == STOP)
                 return STOP;
-        say(m, "ERROR    All retry attempts exhausted. ToolHive is unavailable. total_attempts=%u", m->life->max_retries);
-        say(m, "CRITICAL ToolHive connection failure - exiting max_retries=%u last_error=%s", m->life->max_retries,
-            quoted(m->error));
+        say_exhausted(m);
         return GIVEN_UP;
 }
 
@@ -326,9 +324,7 @@ static enum way run_poll(struct model *m, struct poll_model *poll) {
                 say_problem(m, poll, kind, reply, delay);
                 poll->due = m->clock->now + delay;
         } else {
-                if (poll->problem[0])
-                        say(m, "INFO     ToolHive answers again operation=%s", quoted(call_kind_name(poll->problem_kind)));
-                poll->problem[0] = '\0';
+                say_answers_again(m, poll);
                 /* "Measured from start to start, never piling up"; "0 polls once means until it has completed once". */
                 poll->due = USEC_INFINITY;
                 if (poll->interval > 0)
@@ -407,7 +403,8 @@ void model_live(const struct script *script, const struct life *life, usec_t beg
 
         clock_begin(clock, script, begin, usec_min(begin + life->lasts, script->end));
         say_begin(&model);
-        model.workloads.due = model.registry.due = model.workloads.next_at = model.registry.next_at = begin + life->delay;
+        model.workloads.due = model.workloads.next_at = begin + life->delay;
+        model.registry.due = model.registry.next_at = begin + life->delay;
         judge_state(&model);
 
         way = live(&model);

@@ -100,7 +100,8 @@ void say_found(struct model *m, enum finding finding, uint16_t before, const str
                 say(m, "INFO     ToolHive still available on same port port=%u", m->port);
                 break;
         case FOUND_OTHER:
-                say(m, "INFO     Successfully rediscovered ToolHive on new port old_port=%u new_port=%u", before, m->port);
+                say(m, "INFO     Successfully rediscovered ToolHive on new port old_port=%u new_port=%u", before,
+                    m->port);
                 break;
         }
 
@@ -125,10 +126,17 @@ void say_failed(struct model *m, usec_t delay) {
             m->life->max_retries, quoted(m->error), seconds(delay));
 }
 
+void say_exhausted(struct model *m) {
+        say(m, "ERROR    All retry attempts exhausted. ToolHive is unavailable. total_attempts=%u",
+            m->life->max_retries);
+        say(m, "CRITICAL ToolHive connection failure - exiting max_retries=%u last_error=%s", m->life->max_retries,
+            quoted(m->error));
+}
+
 void complete(struct model *m) {
         if (m->attempt > 0) {
-                say(m, "INFO     ToolHive connection restored endpoint=http://127.0.0.1:%u attempts=%u outage_seconds=%s",
-                    m->port, m->attempt, seconds(m->clock->now - m->outage_since));
+                say(m, "INFO     ToolHive connection restored endpoint=http://127.0.0.1:%u attempts=%u "
+                    "outage_seconds=%s", m->port, m->attempt, seconds(m->clock->now - m->outage_since));
                 m->reconnects++;
         }
         m->attempt = 0;
@@ -152,13 +160,20 @@ static void describe_problem(char problem[static 256], enum call_kind kind, cons
 }
 
 /* "One WARNING (not one every poll while it lasts)". */
-void say_problem(struct model *m, struct poll_model *poll, enum call_kind kind, const struct reply *reply, usec_t delay) {
+void say_problem(struct model *m, struct poll_model *poll, enum call_kind kind, const struct reply *reply,
+                 usec_t delay) {
         if (!poll->problem[0])
                 say(m, "WARNING  ToolHive%s operation=%s status=%d error=%s next_try_seconds=%s",
                     reply->runtime_away ? "'s container runtime is away" : " gives an answer that is of no use",
                     quoted(call_kind_name(kind)), reply->status, quoted(reply->error), seconds(delay));
         describe_problem(poll->problem, kind, reply);
         poll->problem_kind = kind;
+}
+
+void say_answers_again(struct model *m, struct poll_model *poll) {
+        if (poll->problem[0])
+                say(m, "INFO     ToolHive answers again operation=%s", quoted(call_kind_name(poll->problem_kind)));
+        poll->problem[0] = '\0';
 }
 
 static bool same(struct thing a, struct thing b) {
@@ -176,7 +191,8 @@ void take_workloads(struct model *m, const struct thing *things) {
                 running += new.status && strcmp(new.status, "running") == 0;
                 if (!old.status && new.status) {
                         added++;
-                        say(m, "INFO     Workload added name=w%d status=%s url=%s", i, new.status, url_of(new, i) ?: "null");
+                        say(m, "INFO     Workload added name=w%d status=%s url=%s", i, new.status,
+                            url_of(new, i) ?: "null");
                 } else if (old.status && !new.status) {
                         removed++;
                         say(m, "INFO     Workload removed name=w%d", i);
@@ -257,8 +273,8 @@ static void add_status(struct model *m, struct text *text) {
         else if (strcmp(m->state, "reconnecting") == 0 && m->next_attempt_at == 0)
                 text_addf(text, "Reconnecting: %s (attempt %u of %u)", problem, m->attempt, m->life->max_retries);
         else if (strcmp(m->state, "reconnecting") == 0) {
-                text_addf(text, "ToolHive unavailable (%s): attempt %u of %u, next try at %.8s", m->last_error, m->attempt,
-                          m->life->max_retries, moment(m->next_attempt_at) + strlen("\"2026-01-01T"));
+                text_addf(text, "ToolHive unavailable (%s): attempt %u of %u, next try at %.8s", m->last_error,
+                          m->attempt, m->life->max_retries, moment(m->next_attempt_at) + strlen("\"2026-01-01T"));
         } else {
                 text_addf(text, "Connected to ToolHive %s on port %u: ", m->version, m->port);
                 if (m->memory->workloads)

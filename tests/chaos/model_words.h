@@ -74,7 +74,10 @@ void expect_call(struct model *m, enum call_kind kind, int name);
 void say_found(struct model *m, enum finding finding, uint16_t before, const struct world *world);
 void say_retrying(struct model *m, uint16_t before);
 void say_failed(struct model *m, usec_t delay);
-void say_problem(struct model *m, struct poll_model *poll, enum call_kind kind, const struct reply *reply, usec_t delay);
+void say_exhausted(struct model *m);
+void say_problem(struct model *m, struct poll_model *poll, enum call_kind kind, const struct reply *reply,
+                 usec_t delay);
+void say_answers_again(struct model *m, struct poll_model *poll);
 
 /* A completed operation ends the outage. */
 void complete(struct model *m);

@@ -96,7 +96,7 @@ struct life {
         double jitter;
         usec_t workloads_interval, registry_interval, delay;
         usec_t watchdog;                /* 0: none */
-        bool fixed;                     /* ToolHive's address is CHAOS_PORT and no other: nothing to search or to watch */
+        bool fixed;                     /* the address is CHAOS_PORT and no other: nothing to search, nothing to watch */
         usec_t lasts, pause;            /* then it is stopped; and begins again so much later */
 };
 
