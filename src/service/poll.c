@@ -114,12 +114,20 @@ static int complete_urls(struct operations *operations, struct workload_list *li
         return result;
 }
 
+/* What is wrong beside a list, and with what. */
+static bool has_problem(struct source *source, enum call_kind *ret_kind, struct outcome *ret_outcome) {
+        if (!source->ops->problem || !source->ops->problem(source, ret_outcome))
+                return false;
+        *ret_kind = ret_outcome->of_watch ? CALL_WATCH_WORKLOADS : CALL_LIST_WORKLOADS;
+        return true;
+}
+
 int poll_complete_list(struct operations *operations, struct workload_list *list, enum call_kind *ret_kind,
                        struct outcome *ret_outcome) {
         struct source *source = operations->source;
 
         *ret_kind = CALL_LIST_WORKLOADS;
-        if (source->ops->problem && source->ops->problem(source, ret_outcome))
+        if (has_problem(source, ret_kind, ret_outcome))
                 return OPERATION_ANSWER;
         if (!source->details_tell_urls)
                 return 0;
@@ -238,6 +246,7 @@ int poll_take_changes(struct poll *poll, struct operations *operations, const st
                 .filter = &filter,
                 .known = operations->snapshot->workloads,
         };
+        enum call_kind problem_kind = poll->kind;
         usec_t due = poll->due;
         struct outcome outcome;
         bool problem;
@@ -251,8 +260,8 @@ int poll_take_changes(struct poll *poll, struct operations *operations, const st
         }
         if (r < 0)
                 return r;
-        problem = source->ops->problem && source->ops->problem(source, &outcome);
-        conclude(poll, operations, settings, &call, false, problem ? &outcome : NULL, CALL_LIST_WORKLOADS, ret_news);
+        problem = has_problem(source, &problem_kind, &outcome);
+        conclude(poll, operations, settings, &call, false, problem ? &outcome : NULL, problem_kind, ret_news);
         /* Changes that go on coming must not put off the next try. */
         if (problem && poll->due > due) {
                 poll->due = due;

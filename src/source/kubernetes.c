@@ -154,6 +154,7 @@ static int perform(struct kubernetes *kubernetes, struct call *call, struct outc
         case CALL_REGISTRY:
         case CALL_REGISTRY_ENTRY:
         case CALL_INSTALL:
+        case CALL_WATCH_WORKLOADS:
         case CALL_KINDS:
                 break;
         }

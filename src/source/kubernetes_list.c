@@ -266,9 +266,11 @@ bool kubernetes_refusal(const struct kubernetes *kubernetes, struct outcome *ret
 
         for (size_t i = 0; i < RESOURCES; i++)
                 merge_refusal(&merged, &kubernetes->listed[i].refusal);
-        if (merged.verdict == VERDICT_DONE)
+        if (merged.verdict == VERDICT_DONE) {
                 for (size_t i = 0; i < RESOURCES; i++)
                         merge_refusal(&merged, watch_problem(kubernetes->listed[i].watch));
+                merged.of_watch = true;
+        }
         if (merged.verdict == VERDICT_DONE)
                 return false;
         *ret_outcome = merged;

@@ -148,33 +148,35 @@ static int start(struct watch *watch) {
         return http_start(kubernetes->http, &request, &watch->transfer);
 }
 
-/* One end more without one that held. */
-static void fail(struct watch *watch) {
-        struct outcome unsteady = { .verdict = VERDICT_ANSWER, .status = 200, .retry_after = USEC_INFINITY,
-                                    .error = "Unusable body: watches end as soon as they have begun" };
+/* One end more without one that held: by which status, and why. */
+static void fail(struct watch *watch, int status, const char *error) {
+        struct outcome problem = { .verdict = VERDICT_ANSWER, .status = status, .retry_after = USEC_INFINITY };
 
+        snprintf(problem.error, sizeof problem.error, "%s", error);
         drop(watch);
         watch->failures++;
         watch->begin_at = watch_now(watch) + pause_after(watch->failures);
-        if (watch->failures >= FAILURES_TOLD && watch->problem.verdict == VERDICT_DONE)
-                watch_set_problem(watch, &unsteady);
+        if (watch->failures >= FAILURES_TOLD)
+                watch_set_problem(watch, &problem);
 }
 
 static void begin(struct watch *watch) {
         usec_t now = watch_now(watch);
+        int r;
 
         watch->begin_at = USEC_INFINITY;
         watch->begun_at = watch->heard_at = now;
         memcpy(watch->told, watch->listed->resource_version, sizeof watch->told);
         /* A token that cannot be read is told by the next list. */
-        if (start(watch) < 0) {
-                fail(watch);
+        r = start(watch);
+        if (r < 0) {
+                fail(watch, 0, errno_words(-r));
                 watch->begin_at = usec_max(watch->begin_at, now + USEC_PER_SEC);
         }
 }
 
-static void expire(struct watch *watch) {
-        fail(watch);
+static void expire(struct watch *watch, int status, const char *error) {
+        fail(watch, status, error);
         watch_expire(watch);
 }
 
@@ -192,18 +194,18 @@ static void refused(struct watch *watch, const struct http_response *response) {
         switch (kubernetes_read_answer(watch->kubernetes, response, "watch", watch->listed, &outcome)) {
         case ANSWER_EXPECTED:
         case ANSWER_FAILED:
-                fail(watch);
+                fail(watch, outcome.status, outcome.error);
                 watch->lost = true;
                 if (outcome.retry_after != USEC_INFINITY)
                         watch->begin_at = usec_max(watch->begin_at, watch_now(watch) + outcome.retry_after);
                 break;
         case ANSWER_NOT_FOUND:
         case ANSWER_GONE:
-                expire(watch);
+                expire(watch, outcome.status, outcome.error);
                 break;
         case ANSWER_OTHER:
                 if (outcome.status == 401 && has_other_token(watch)) {
-                        fail(watch);
+                        fail(watch, outcome.status, outcome.error);
                         break;
                 }
                 drop(watch);
@@ -215,12 +217,12 @@ static void refused(struct watch *watch, const struct http_response *response) {
 /* It has begun, and is over. */
 static void ended(struct watch *watch) {
         if (watch->too_old)
-                expire(watch);
+                expire(watch, 410, "Too old as soon as it has begun");
         else if (watch_now(watch) - watch->begun_at >= STEADY_AFTER) {
                 drop(watch);
                 watch->begin_at = watch_now(watch);
         } else
-                fail(watch);
+                fail(watch, 200, "Ends as soon as it has begun");
 }
 
 /* What has become of it since the last look. */
@@ -233,7 +235,7 @@ static void look(struct watch *watch, usec_t now) {
                 watch->answered = true;
                 watch->heard_at = now;
                 /* One that was refused is so no more; one that did not hold has to hold first. */
-                if (watch->problem.status != 200)
+                if (watch->failures == 0 && watch->problem.status != 200)
                         clear_problem(watch);
         }
         if (watch->answered && watch->failures > 0 && now - watch->begun_at >= STEADY_AFTER) {
@@ -249,7 +251,7 @@ static void look(struct watch *watch, usec_t now) {
         else if (watch->answered && now - watch->heard_at >= SILENCE_MAX)
                 ended(watch);
         else if (!watch->answered && now - watch->begun_at >= watch->kubernetes->settings->timeout) {
-                fail(watch);
+                fail(watch, 0, "Timed out");
                 watch->lost = true;
         }
 }

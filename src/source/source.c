@@ -33,6 +33,8 @@ const char *call_kind_name(enum call_kind kind) {
                 return "get registry entry";
         case CALL_INSTALL:
                 return "install server";
+        case CALL_WATCH_WORKLOADS:
+                return "watch workloads";
         case CALL_KINDS:
                 break;
         }

@@ -21,6 +21,7 @@ enum call_kind {
         CALL_REGISTRY,
         CALL_REGISTRY_ENTRY,
         CALL_INSTALL,
+        CALL_WATCH_WORKLOADS,           /* not to be asked for: what a problem is about */
         CALL_KINDS,
 };
 
@@ -78,6 +79,7 @@ struct outcome {
         enum verdict verdict;
         int status;                     /* HTTP's, 0 when none came */
         bool runtime_away;              /* /health says so: 503 */
+        bool of_watch;                  /* the list is good, and what follows it is not to be had */
         struct {
                 const char *verb;       /* what the account may not do in Kubernetes: "list"; NULL: nothing of the kind */
                 char resources[CALL_LIST_MAX];  /* "mcpservers, virtualmcpservers" */

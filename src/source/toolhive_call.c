@@ -122,6 +122,7 @@ static int take_results(const struct http_response *response, struct call *call,
                      : registry_parse(response->body, response->size, &call->registry, ret_problem);
         case CALL_INSTALL:
                 return take_install(response, call, ret_problem);
+        case CALL_WATCH_WORKLOADS:
         case CALL_KINDS:
                 break;
         }

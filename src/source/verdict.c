@@ -59,6 +59,7 @@ bool verdict_is_result(enum call_kind kind, int status) {
         case CALL_VERSION:
         case CALL_LIST_WORKLOADS:
         case CALL_REGISTRY:
+        case CALL_WATCH_WORKLOADS:
         case CALL_KINDS:
                 return false;
         }

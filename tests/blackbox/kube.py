@@ -40,6 +40,7 @@ def given_up(of, error):
 
 
 ANSWERS_AGAIN = 'INFO     Kubernetes API answers again operation="list workloads"'
+WATCHES_AGAIN = 'INFO     Kubernetes API answers again operation="watch workloads"'
 
 
 def worse(optimizer):

@@ -6,7 +6,7 @@ nobody has to do anything once they are granted."""
 import re
 import time
 
-from kube import ALL, ANSWERS_AGAIN, LISTS, PLURALS, MemberCase, connected, known, worse
+from kube import ALL, ANSWERS_AGAIN, LISTS, PLURALS, WATCHES_AGAIN, MemberCase, connected, known, worse
 from cluster import USER
 from harness import NotifySocket, lasted, main, state, wait_for
 
@@ -75,7 +75,8 @@ class TestRights(MemberCase):
     def test_to_list_and_not_to_watch(self):
         """All is known as of the last list; what is missing is told, once, and for all three together."""
         cluster, account = self.secured(rules=rules(**dict.fromkeys(PLURALS, "watch"))), self.account()
-        program = self.member(cluster, account, workload_polling_interval=0.5)
+        # Not so short that a list comes before all three are refused: it tells those that are.
+        program = self.member(cluster, account, workload_polling_interval=2)
         self.wait_polled(program)
         warning = program.wait_line(re.compile("^WARNING"))
         self.assertEqual((warning.pairs["verb"], warning.pairs["resources"]), ("watch", ", ".join(PLURALS)))
@@ -85,7 +86,7 @@ class TestRights(MemberCase):
         cluster.kubernetes(rules=ALL)
         program.wait_line("answers again")
         self.wait_watching(cluster, program)
-        self.assertEqual(self.told(program), [connected(cluster.url), warning.text, ANSWERS_AGAIN])
+        self.assertEqual(self.told(program), [connected(cluster.url), warning.text, WATCHES_AGAIN])
 
     def test_rights_that_are_taken_away(self):
         """Watches that run go on; the next list is refused, and nothing is forgotten."""

@@ -333,10 +333,16 @@ class TestForGood(WatchCase):
         return cluster, program
 
     def test_told_once(self):
-        for name in ("end_at_once", "status_503", "error_410"):
+        """With what the matter is, and that lists are not."""
+        for name, status, error in (("end_at_once", 200, "Ends as soon as it has begun"),
+                                    ("status_503", 503, "HTTP 503"),
+                                    ("reset", 0, "Connection reset by peer"),
+                                    ("error_410", 410, "Too old as soon as it has begun")):
             with self.subTest(name=name):
                 cluster, program = self.lists_and_watches(BAD[name], A_MOMENT, workload_polling_interval=0.5)
-                self.assertEqual(len(program.lines("WARNING")), 1)
+                pairs, = (line.pairs for line in program.lines("WARNING"))
+                self.assertEqual((pairs["operation"], pairs["status"], pairs["error"]),
+                                 ("watch workloads", str(status), error))
                 self.assertEqual(state(program)["connection"]["state"], "degraded")
                 self.assertLess(len(self.seen(cluster, "WATCH")), 20)
                 # It is no outage, and a change is known by the list.

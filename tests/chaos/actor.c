@@ -147,6 +147,7 @@ static void give(const struct stock *stock, const struct reply *reply, struct ca
         case CALL_VERSION:
         case CALL_REGISTRY_ENTRY:
         case CALL_INSTALL:
+        case CALL_WATCH_WORKLOADS:
         case CALL_KINDS:
                 break;
         }

@@ -88,6 +88,7 @@ static void give_results(const struct fake_world *world, const struct fake_reply
         case CALL_VERSION:
         case CALL_REGISTRY_ENTRY:
         case CALL_INSTALL:
+        case CALL_WATCH_WORKLOADS:
         case CALL_KINDS:
                 break;
         }
