@@ -127,7 +127,7 @@ static bool kubernetes_problem(struct source *source, struct outcome *ret_outcom
 static int list_workloads(struct kubernetes *kubernetes, struct call *call, struct outcome *outcome) {
         int r;
 
-        r = kubernetes_list(kubernetes, outcome);
+        r = kubernetes_list(kubernetes, call, outcome);
         if (r < 0 || outcome->verdict != VERDICT_DONE)
                 return r;
         return collect(kubernetes, call);

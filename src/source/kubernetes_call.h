@@ -87,7 +87,7 @@ extern const char *const kubernetes_versions[];
  * Lists all resources anew. VERDICT_DONE: at least one was had, the others' refusal
  * is in their place. Otherwise the outcome says why none was. 0 or a negative errno.
  */
-int kubernetes_list(struct kubernetes *kubernetes, struct outcome *outcome);
+int kubernetes_list(struct kubernetes *kubernetes, struct call *call, struct outcome *outcome);
 
 /* How many objects the other resources' stores hold: all of them share one limit, as the state file has one. */
 size_t kubernetes_n_elsewhere(const struct kubernetes *kubernetes, const struct listed *listed);
@@ -109,6 +109,7 @@ struct listing {
         void *user;
         const char *query;
         char resource_version[RESOURCE_VERSION_SIZE];   /* filled: of the list */
+        size_t size;                    /* likewise: bytes of its pages */
 };
 int kubernetes_list_one(struct kubernetes *kubernetes, struct listed *listed, struct listing *listing,
                         enum answer *ret_answer, struct outcome *outcome);

@@ -210,7 +210,7 @@ static int find_all(struct kubernetes *kubernetes, const char *query, struct fin
         *ret_refusal = (struct outcome) { .verdict = VERDICT_DONE };
         for (size_t i = 0; i < RESOURCES; i++) {
                 _cleanup_(finding_done) struct finding one = {};
-                struct listing listing = { begin_finding, take_finding, &one, query, "" };
+                struct listing listing = { .begin = begin_finding, .take = take_finding, .user = &one, .query = query };
                 enum answer answer;
                 int r;
 

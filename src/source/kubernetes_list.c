@@ -102,6 +102,7 @@ static int get_page(struct kubernetes *kubernetes, struct listed *listed, const 
         r = kubernetes_get(kubernetes, url, &response);
         if (r < 0)
                 return r;
+        listing->size += response.size;
         *ret_answer = kubernetes_read_answer(kubernetes, &response, "list", listed, outcome);
         if (*ret_answer != ANSWER_EXPECTED)
                 return 0;
@@ -209,13 +210,14 @@ static int take_into_store(enum resource resource, struct json_slice item, void 
 }
 
 /* What is known of it is replaced, where it was had; or its refusal is kept. */
-static int list_resource(struct kubernetes *kubernetes, struct listed *listed, enum answer *ret_answer,
-                         struct outcome *outcome) {
+static int list_resource(struct kubernetes *kubernetes, struct listed *listed, struct call *call,
+                         enum answer *ret_answer, struct outcome *outcome) {
         _cleanup_resource_store_ struct resource_store fresh = { .n_elsewhere = kubernetes_n_elsewhere(kubernetes, listed) };
         struct listing listing = { .begin = begin_store, .take = take_into_store, .user = &fresh, .query = "" };
         int r;
 
         r = kubernetes_list_one(kubernetes, listed, &listing, ret_answer, outcome);
+        call->answer_size += listing.size;
         if (r < 0)
                 return r;
 
@@ -282,15 +284,16 @@ static void not_installed(struct outcome *outcome) {
         strcpy(outcome->error, RESOURCE_GROUP " is not installed in the cluster");
 }
 
-int kubernetes_list(struct kubernetes *kubernetes, struct outcome *outcome) {
+int kubernetes_list(struct kubernetes *kubernetes, struct call *call, struct outcome *outcome) {
         unsigned n_had = 0, n_refused = 0;
         enum answer answer;
         int r;
 
+        call->answer_size = 0;
         for (size_t i = 0; i < RESOURCES; i++) {
                 struct listed *listed = &kubernetes->listed[i];
 
-                r = list_resource(kubernetes, listed, &answer, outcome);
+                r = list_resource(kubernetes, listed, call, &answer, outcome);
                 if (r < 0 || answer == ANSWER_FAILED)
                         return r;
                 n_had += answer == ANSWER_EXPECTED;

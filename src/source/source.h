@@ -60,7 +60,7 @@ struct call {
         enum install_result install;
         int install_port;               /* of the workload, old or new; 0 when not told */
         char *message;
-        size_t answer_size;             /* bytes of the body */
+        size_t answer_size;             /* bytes of the body, or of all bodies of a list in pages */
 
         /* CALL_INSTALL, kept from attempt to attempt: installing is not idempotent. */
         bool install_sent;              /* it may have arrived, and no answer settles it */

@@ -51,6 +51,20 @@ static int look(void) {
         return source->ops->wait(source, 0, WAIT_CHANGE);
 }
 
+/* By which the worker knows when freed memory is worth giving back. */
+START_TEST(size_of_all_pages) {
+        size_t empty;
+
+        expect(CALL_LIST_WORKLOADS, VERDICT_DONE);
+        empty = call.answer_size;
+        standin_tell(&standin, "objects", "{\"count\":1100}");
+        expect(CALL_LIST_WORKLOADS, VERDICT_DONE);
+        ck_assert_uint_eq(call.workloads->n_items, 1100);
+        ck_assert_uint_gt(empty, 3 * 100);
+        ck_assert_uint_gt(call.answer_size, 1100 * 500);
+}
+END_TEST
+
 /* ---- outages ---- */
 
 /* With an interval of 0 the version alone is asked for, and an outage ends with it; the watches ended when it began. */
@@ -84,6 +98,7 @@ int main(void) {
 
         tcase_add_checked_fixture(tests, setup, teardown);
         tcase_set_timeout(tests, 100);
+        tcase_add_test(tests, size_of_all_pages);
         tcase_add_test(tests, outage_without_a_list);
         tcase_add_test(tests, outage_of_a_list);
         suite_add_tcase(suite, tests);
