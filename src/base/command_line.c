@@ -106,7 +106,7 @@ static void read_argument(struct command_reader *reader, const char *word) {
                         add_bad_name(reader, word, NAME_ACCEPTED ", without =");
                 break;
         case ARGUMENT_WORKLOAD:
-                if (!command_is_name(word))
+                if (!command_is_workload(word))
                         add_bad_name(reader, word, NAME_ACCEPTED);
                 break;
         case ARGUMENT_COMMAND:

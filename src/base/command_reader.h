@@ -9,6 +9,7 @@
 #include "base/option.h"
 
 #define COMMAND_NAME_SIZE_MAX ((size_t) 253)
+#define COMMAND_NAMESPACE_SIZE_MAX ((size_t) 63)
 #define TEXT_ACCEPTED "1 to 253 bytes without control characters"
 #define NAME_ACCEPTED TEXT_ACCEPTED ", neither . nor .."
 
@@ -48,6 +49,8 @@ int command_words_add(struct word_list *list, const char *word);
 
 /* Whether a text can be a name of a workload or of a server: see NAME_ACCEPTED. */
 bool command_is_name(const char *value);
+/* The same where a namespace may be in front: "tools/fetch". */
+bool command_is_workload(const char *value);
 
 /* Appends what an option of a command accepts: "seconds from 1 to 86400". */
 void command_option_accepted(const struct command_option_row *row, struct text *text);

@@ -32,6 +32,13 @@ bool command_is_name(const char *value) {
                strcmp(value, "..") != 0;
 }
 
+bool command_is_workload(const char *value) {
+        const char *slash = strchr(value, '/');
+
+        return json_is_clean_name(value, COMMAND_NAMESPACE_SIZE_MAX + 1 + COMMAND_NAME_SIZE_MAX) &&
+               command_is_name(slash ? slash + 1 : value);
+}
+
 static bool is_text(const char *value) {
         return json_is_clean_name(value, COMMAND_NAME_SIZE_MAX);
 }

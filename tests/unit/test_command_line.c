@@ -15,6 +15,7 @@
 #include "suite.h"
 
 #define NAME_250 HUNDRED HUNDRED TEN TEN TEN TEN TEN
+#define SIXTY_THREE TEN TEN TEN TEN TEN TEN "012"
 #define ROUNDS 20000
 #define SECONDS(n) ((n) * USEC_PER_SEC)
 
@@ -124,6 +125,7 @@ static const struct {
         { { "show", "a=b" }, "show <a=b>" },
         { { "show", "..." }, "show <...>" },
         { { "show", NAME_250 "abc" }, "show <" NAME_250 "abc>" },
+        { { "show", SIXTY_THREE "/" NAME_250 "abc" }, "show <" SIXTY_THREE "/" NAME_250 "abc>" },
         { { "registry" }, "registry" },
         { { "registry", "io.github.x/y" }, "registry <io.github.x/y>" },
         { { "registry", "--search", "-x" }, "registry search=-x" },
@@ -276,6 +278,11 @@ static const struct {
         { { "show", "a\nb" }, "\"a\\nb\" is no name for show: " NOT_A_NAME "\n" },
         { { "show", "a\xFF" }, "\"a\\xff\" is no name for show: " NOT_A_NAME "\n" },
         { { "show", NAME_250 "abcd" }, "\"" HUNDRED "…\" is no name for show: " NOT_A_NAME "\n" },
+        { { "show", "a/" NAME_250 "abcd" },
+          "\"a/" TEN TEN TEN TEN TEN TEN TEN TEN TEN "01234567…\" is no name for show: " NOT_A_NAME "\n" },
+        { { "show", SIXTY_THREE "a/" NAME_250 "abc" },
+          "\"" SIXTY_THREE "a/" TEN TEN TEN "01234…\" is no name for show: " NOT_A_NAME "\n" },
+        { { "show", "a/.." }, "\"a/..\" is no name for show: " NOT_A_NAME "\n" },
 
         /* values */
         { { "status", "--alive=x" }, "--alive takes no value\n" },
