@@ -171,3 +171,50 @@ void expect_problem(const char *error) {
                 ck_assert_str_eq(outcome.error, error);
         }
 }
+
+/* ---- watches ---- */
+
+int look(unsigned mask) {
+        return source->ops->wait(source, 0, mask);
+}
+
+void drive(void) {
+        ck_assert_int_eq(http_run(kubernetes_of(source)->http, -1, USEC_INFINITY), 0);
+        ck_assert_int_eq(look(0), 0);
+}
+
+bool are_all_answered(void) {
+        for (enum resource i = 0; i < RESOURCES; i++)
+                if (kubernetes_of(source)->listed[i].version && !watch_of(i)->answered)
+                        return false;
+        return true;
+}
+
+void watch_all(void) {
+        ck_assert_int_eq(look(WAIT_CHANGE), 0);
+        DRIVE_UNTIL(are_all_answered());
+}
+
+void expect_told(void) {
+        int r;
+
+        ck_assert_int_eq(look(0), 0);
+        virtual_advance(&v, 50 * USEC_PER_MSEC);
+        while ((r = look(WAIT_CHANGE)) == 0)
+                ck_assert_int_eq(http_run(kubernetes_of(source)->http, -1, USEC_INFINITY), 0);
+        ck_assert_int_eq(r, WAIT_CHANGE);
+}
+
+size_t count_asked(const char *target) {
+        _cleanup_(json_object_putp) struct json_object *journal = standin_ask(&standin, "requests", "{}");
+        struct json_object *requests = standin_list(journal, "requests");
+        size_t n = 0;
+
+        for (size_t i = 0; i < json_object_array_length(requests); i++) {
+                const char *path;
+
+                ck_assert_int_eq(json_get_string(json_object_array_get_idx(requests, i), "path", &path), 0);
+                n += strcmp(path, target) == 0;
+        }
+        return n;
+}

@@ -51,6 +51,24 @@ void expect_changes(const char *items);
 /* What is wrong beside the last list: its words, or NULL for nothing; outcome keeps the rest. */
 void expect_problem(const char *error);
 
+/* ---- watches ---- */
+
+/* One look after the watches, which begins those that are due where the mask has WAIT_CHANGE: what wait returns. */
+int look(unsigned mask);
+/* Waits until something comes, and looks. */
+void drive(void);
+#define DRIVE_UNTIL(condition)          \
+        while (!(condition))            \
+                drive()
+
+/* Begins all that can be watched, of which none was yet, and waits until they have begun. */
+void watch_all(void);
+bool are_all_answered(void);
+/* Time passes until the next change may be told, which comes and is told. */
+void expect_told(void);
+/* How many requests there were with that path and query. */
+size_t count_asked(const char *target);
+
 static inline struct watch *watch_of(enum resource resource) {
         return kubernetes_of(source)->listed[resource].watch;
 }
