@@ -111,11 +111,9 @@ void watch_listed(struct watch *watch) {
         if (watch->transfer && !watch_is_newer(watch->told, version))
                 return;
         drop(watch);
-        if (!version[0])
-                watch->begin_at = USEC_INFINITY;
-        else if (watch->begin_at == USEC_INFINITY)
-                /* A pause goes on: with lists that come more often than it lasts it would never end. */
-                watch->begin_at = watch_now(watch) + pause_after(watch->failures);
+        /* In a pause it is due when it was: lists that come more often than pauses end must not put it off for ever. */
+        watch->begin_at = version[0] ? usec_min(watch->begin_at, watch_now(watch) + pause_after(watch->failures))
+                                     : USEC_INFINITY;
 }
 
 /* ---- beginning and end ---- */

@@ -129,6 +129,29 @@ START_TEST(ends_in_time) {
 }
 END_TEST
 
+/* Lists come more often than a long pause is long, and must not begin it anew each time. */
+START_TEST(lists_during_a_pause) {
+        usec_t due;
+
+        behave("stream-end", WATCH, 0, "");
+        begin_others();
+        begin_now();
+        fail_times(8);
+        DRIVE_UNTIL(watch->failures == 9);
+        due = v.now + 60 * USEC_PER_SEC;
+        for (unsigned i = 0; i < 3; i++) {
+                virtual_advance(&v, 19 * USEC_PER_SEC);
+                expect_list("");
+                ck_assert_uint_eq(watch->begin_at, due);
+        }
+        virtual_advance(&v, 3 * USEC_PER_SEC - 1);
+        (void) look(WAIT_CHANGE);
+        ck_assert_ptr_null(watch->transfer);
+        virtual_advance(&v, 1);
+        begin_now();
+}
+END_TEST
+
 /* What expires again and again is listed and watched ever more seldom. */
 START_TEST(expires_at_once) {
         behave("status", WATCH, 0, ",\"code\":410");
@@ -313,7 +336,7 @@ END_TEST
 
 int main(void) {
         const TTest *const tests[] = {
-                ends_at_once, unsteady, ends_in_time, expires_at_once, retry_after, no_answer, silence,
+                ends_at_once, unsteady, ends_in_time, lists_during_a_pause, expires_at_once, retry_after, no_answer, silence,
                 suspend, no_token, told_together, quiet_is_of_changes_only,
         };
         Suite *suite = suite_create("kubernetes pauses");
