@@ -13,7 +13,7 @@
 
 /* Without those of virtualmcpservers. */
 #define WATCH "WATCH *1/mcpservers"
-#define UNSTEADY "Unusable body: watches end as soon as they have begun"
+#define UNSTEADY "Ends as soon as it has begun"
 
 static struct watch *watch;
 
