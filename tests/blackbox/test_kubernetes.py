@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Kubernetes mode, the main scenarios: what is listed, what is known of it, outages and their end."""
 
-import json
 import re
 import signal
 
@@ -310,7 +309,7 @@ class TestPolls(Case):
         cluster.clear()
         second.wait_line("answers again")
         self.assertEqual(self.told(second)[-1], ANSWERS_AGAIN)
-        self.assertEqual(json.loads((second.runtime / "state.json").read_text())["connection"]["state"], "connected")
+        self.wait_state(second, lambda told: told["connection"]["state"] == "connected")
 
 
 if __name__ == "__main__":

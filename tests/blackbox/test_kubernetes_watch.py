@@ -78,7 +78,7 @@ class TestChanges(WatchCase):
         cluster.objects(add=["tools/fetch"])
         self.wait_known(program, ["default/mcpserver-00000", "tools/fetch"])
         wait_for(lambda: len(self.seen(cluster, "LIST")) == before + 3)
-        self.add(cluster, program, "tools/late")
+        cluster.objects(add=["tools/late"])
         self.wait_known(program, ["default/mcpserver-00000", "tools/fetch", "tools/late"])
         self.assertEqual([line.message for line in program.lines() if "removed" in line.message], [])
 
