@@ -351,14 +351,21 @@ class TestForGood(WatchCase):
                 self.wait_known(program, ["default/mcpserver-00000", "tools/fetch"])
 
     def test_descriptors_and_memory_do_not_grow(self):
-        cluster, program = self.both(1)
+        """Over many outages, each of which ends three watches in the middle of an event."""
+        cluster = self.cluster(1)
+        cluster.behave("stream-cut", route="WATCH *", within="event", text='{"type":"ADDED","obj', pause=3600)
+        program = self.polled(cluster)
         fds, small = program.fds(), program.rss()
-        for n in range(40):
-            cluster.objects(add=[f"tools/fetch-{n}"])
-            program.wait_line(f"name=fetch-{n} ")
-            cluster.behave("stream-line", route="WATCH *", count=1, text="garbage")
+        for n in range(12):
+            cluster.stop_listening()
             program.signal(signal.SIGHUP)
-        self.wait_state(program, lambda told: told["workloads"]["total"] == 41)
+            self.wait_state(program, lambda told: told["connection"]["attempt"] > 0)
+            cluster.start_listening()
+            program.signal(signal.SIGHUP)
+            self.wait_state(program, lambda told, n=n: told["counters"]["reconnects"] > n)
+        cluster.clear()
+        cluster.objects(add=["tools/fetch"])
+        self.wait_known(program, ["default/mcpserver-00000", "tools/fetch"])
         self.assertLessEqual(program.fds(), fds + 4)
         self.assertLess(program.rss(), small + (4 << 20))
 
