@@ -151,6 +151,16 @@ class Machine:
 
     # ---- commands ----
 
+    def child(self, name):
+        """The number, as it is here, of a process of that name that systemd has started there; None without one."""
+        for pid in pathlib.Path(f"/proc/{self._leader}/task/{self._leader}/children").read_text().split():
+            try:
+                if pathlib.Path(f"/proc/{pid}/comm").read_text().strip() == name:
+                    return int(pid)
+            except (FileNotFoundError, ProcessLookupError):
+                pass    # it has just ended
+        return None
+
     def into(self, *namespaces):
         """The words before a command that is to run in these namespaces."""
         return ["nsenter", f"--target={self._leader}", *namespaces]

@@ -4,7 +4,7 @@
 
     meson compile -C build system         or        tests/system/run.py BUILD-FOLDER [FILE…]
 
-Needs root, and the packages mmdebstrap, systemd-container, iproute2, debhelper and binutils; where
+Needs root, and the packages mmdebstrap, systemd-container, iproute2, debhelper, binutils, openssl; where
 something is missing, the suite is skipped and says why (with MCP_OPTIMIZER_SYSTEM_REQUIRED set it fails
 instead, for CI). The package is built first (conf/debian/build), unless MCP_OPTIMIZER_PACKAGE names one.
 The machine's root folder is made of Debian packages from where apt takes them, in under a minute;
@@ -23,13 +23,19 @@ import tempfile
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+
+from harness import Process, spawn  # noqa: E402
+
 SOURCE = HERE.parent.parent
 SUITE = "bookworm"
 # Beside what the package depends on: what a Debian 12 has for system and user services.
 PACKAGES = ["dbus", "dbus-user-session", "libpam-systemd", "systemd", "systemd-sysv"]
 TOOLS = {"mmdebstrap": "mmdebstrap", "systemd-nspawn": "systemd-container", "dh": "debhelper", "ip": "iproute2",
-         "nsenter": "util-linux", "readelf": "binutils"}
+         "nsenter": "util-linux", "openssl": "openssl", "readelf": "binutils"}
 ABREAST = 2
+# Of one file, on a machine that has much else to do.
+LIMIT = 600
 
 
 def missing():
@@ -80,9 +86,14 @@ def make_root(folder, package):
 
 def run_file(path, environment):
     start = time.monotonic()
-    done = subprocess.run([sys.executable, str(path), "-v"], env=environment, stdin=subprocess.DEVNULL,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=600)
-    return path.name, done.returncode, time.monotonic() - start, done.stdout
+    with Process(spawn([sys.executable, str(path), "-v"], env=environment, stdin=subprocess.DEVNULL,
+                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)) as process:
+        try:
+            output, _ = process.child.communicate(timeout=LIMIT)
+        except subprocess.TimeoutExpired as expired:
+            output = f"{(expired.output or b'').decode()}\nnot done after {LIMIT} s\n"
+            process.kill()
+        return path.name, process.child.returncode, time.monotonic() - start, output
 
 
 def run_tests(build, root, package, files):
