@@ -279,9 +279,12 @@ bool kubernetes_refusal(const struct kubernetes *kubernetes, struct outcome *ret
         return true;
 }
 
-static void not_installed(struct outcome *outcome) {
+/* A server of another kind has none of the paths either, nor a version. */
+static void not_installed(const struct kubernetes *kubernetes, struct outcome *outcome) {
         *outcome = (struct outcome) { .verdict = VERDICT_ANSWER, .status = 404, .retry_after = USEC_INFINITY };
-        strcpy(outcome->error, RESOURCE_GROUP " is not installed in the cluster");
+        strcpy(outcome->error, kubernetes->source.version[0]
+                                       ? RESOURCE_GROUP " is not installed in the cluster"
+                                       : RESOURCE_GROUP " is not there, nor a version: this may be no API server");
 }
 
 int kubernetes_list(struct kubernetes *kubernetes, struct call *call, struct outcome *outcome) {
@@ -308,7 +311,7 @@ int kubernetes_list(struct kubernetes *kubernetes, struct call *call, struct out
         if (n_had > 0)
                 *outcome = (struct outcome) { .verdict = VERDICT_DONE, .status = 200, .retry_after = USEC_INFINITY };
         else if (n_refused == 0)
-                not_installed(outcome);
+                not_installed(kubernetes, outcome);
         else
                 (void) kubernetes_refusal(kubernetes, outcome);
         return 0;

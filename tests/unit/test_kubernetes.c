@@ -239,6 +239,12 @@ START_TEST(not_installed) {
         expect(CALL_LIST_WORKLOADS, VERDICT_ANSWER, 404, "toolhive.stacklok.dev is not installed in the cluster");
         ck_assert_ptr_null(call.workloads);
         ck_assert(source->known);
+
+        /* Of whom no version is known, more than that may be wrong: the address, most likely. */
+        behave("status", "GET /version", 0, ",\"code\":404");
+        cluster_open();
+        expect(CALL_LIST_WORKLOADS, VERDICT_ANSWER, 404,
+               "toolhive.stacklok.dev is not there, nor a version: this may be no API server");
         cluster("{\"serve\":null}");
         objects("{\"add\":[\"a\"]}");
         expect_list("default/a:running");
