@@ -231,10 +231,7 @@ static void offer_name(const struct completion *completion, const char *name,
 static void offer_workload(const struct completion *completion, const struct workload *workload) {
         _cleanup_text_ struct text name = TEXT_INIT;
 
-        if (workload->namespace)
-                text_addf(&name, "%s/", workload->namespace);
-        text_add(&name, workload->name);
-
+        workload_format_name(&name, workload);
         if (text_error(&name) == 0)
                 offer_name(completion, name.data, workload->status);
 }

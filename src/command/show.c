@@ -306,13 +306,11 @@ static int format_facts(const struct view *view, const struct terminal *terminal
 
 /* ---- the command ---- */
 
-/* "fetch", or "tools/fetch" where it is in a namespace. 0 or -ENOMEM; the caller frees. */
+/* workload_format_name() by itself. 0 or -ENOMEM; the caller frees. */
 static int whole_name(const struct workload *workload, char **ret_name) {
         _cleanup_text_ struct text name = TEXT_INIT;
 
-        if (workload->namespace)
-                text_addf(&name, "%s/", workload->namespace);
-        text_add(&name, workload->name);
+        workload_format_name(&name, workload);
         if (text_error(&name) < 0)
                 return -ENOMEM;
         *ret_name = STEAL(name.data);

@@ -79,6 +79,12 @@ struct workload *workload_ref(struct workload *workload) {
         return workload;
 }
 
+void workload_format_name(struct text *text, const struct workload *workload) {
+        if (workload->namespace)
+                text_addf(text, "%s/", workload->namespace);
+        text_add(text, workload->name);
+}
+
 static void add_member(struct text *text, const char *key, const char *value) {
         text_add(text, key);
         text_add_json(text, value && *value ? value : NULL);
@@ -225,6 +231,13 @@ void workload_list_sort(struct workload_list *list) {
                 qsort(list->items, list->n_items, sizeof(*list->items), compare_items);
 }
 
+static int add_second(struct workload_list *list, const struct workload *workload, size_t index) {
+        _cleanup_text_ struct text name = TEXT_INIT;
+
+        workload_format_name(&name, workload);
+        return text_error(&name) ?: workload_list_add_bad(list, name.data, index, "the same name twice");
+}
+
 int workload_list_settle(struct workload_list *list) {
         size_t n = list->n_items, kept = 0;
         int r = 0;
@@ -238,7 +251,7 @@ int workload_list_settle(struct workload_list *list) {
                         continue;
                 }
 
-                r = workload_list_add_bad(list, workload->name, i, "the same name twice");
+                r = add_second(list, workload, i);
                 list->running -= workload_is_running(workload);
                 workload_free(workload);
         }

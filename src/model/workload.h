@@ -56,6 +56,8 @@ struct workload *workload_free(struct workload *workload);
 bool workload_is_running(const struct workload *workload);
 /* Short and harmless to show, and no "." or "..", which in the path of a request is not a name. */
 bool workload_name_is_valid(const char *name);
+/* Appends its name as people give it: "fetch", or "tools/fetch" where it is in a namespace. */
+void workload_format_name(struct text *text, const struct workload *workload);
 /* Appends it as the state file and `list --json` show it: null for what is not known. */
 void workload_format_json(struct text *text, const struct workload *workload);
 /* By namespace, then name, as in the list. */

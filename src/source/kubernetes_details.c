@@ -163,7 +163,7 @@ static int take_finding(enum resource resource, struct json_slice item, void *us
                         r = make_document(resource, parsed.workload, object, &finding->document);
         } else
                 text_add(&finding->names, ", ");
-        text_addf(&finding->names, "%s/%s", parsed.workload->namespace, parsed.workload->name);
+        workload_format_name(&finding->names, parsed.workload);
         workload_free(parsed.workload);
         return r < 0 ? r : 0;
 }

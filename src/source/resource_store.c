@@ -137,10 +137,10 @@ bool resource_store_remove(struct resource_store *store, const char *namespace, 
 }
 
 static int add_bad(struct workload_list *list, const struct resource_item *item, size_t index) {
-        char name[2 * (WORKLOAD_NAME_MAX + 1)];
+        _cleanup_text_ struct text name = TEXT_INIT;
 
-        (void) snprintf(name, sizeof name, "%s/%s", item->workload->namespace, item->workload->name);
-        return workload_list_add_bad(list, name, index, item->problem);
+        workload_format_name(&name, item->workload);
+        return text_error(&name) ?: workload_list_add_bad(list, name.data, index, item->problem);
 }
 
 int resource_store_fill(const struct resource_store *store, const struct workload_filter *filter,

@@ -44,6 +44,16 @@ START_TEST(all_resources) {
 }
 END_TEST
 
+/* A name stands for one workload, also where two resources have it. */
+START_TEST(same_name_twice) {
+        objects("{\"add\":[\"tools/x\",\"virtualmcpservers/tools/x\",\"virtualmcpservers/other/x\"]}");
+        expect_list("other/x:running tools/x:running");
+        ck_assert_uint_eq(call.workloads->n_bad, 1);
+        ck_assert_str_eq(call.workloads->bad[0].name, "tools/x");
+        ck_assert_str_eq(call.workloads->bad[0].problem, "the same name twice");
+}
+END_TEST
+
 START_TEST(version) {
         expect(CALL_VERSION, VERDICT_DONE, 200, "");
         ck_assert_str_eq(source->version, "v1.34.1");
@@ -348,7 +358,7 @@ END_TEST
 
 int main(void) {
         const TTest *const tests[] = {
-                all_resources, version, what_it_is, one_namespace, below_a_path, filters, both_generations, pages,
+                all_resources, same_name_twice, version, what_it_is, one_namespace, below_a_path, filters, both_generations, pages,
                 escaped_continuation, pages_that_expire, pages_begun_anew, old_installation, taken_away, not_installed, refused_in_part,
                 refused_and_known, refused_altogether, not_known, refused_for_several_reasons,
         };
