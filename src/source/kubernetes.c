@@ -63,14 +63,22 @@ static int kubernetes_check(struct source *source) {
 
 /* ---- the workloads, from the stores ---- */
 
+/* Whether the settings of this service, which an earlier one need not have had, let it in. */
+static bool is_wanted(const struct kubernetes *kubernetes, const struct call *call, const struct workload *workload) {
+        return workload_filter_keeps_name(call->filter, workload->name) &&
+               workload_filter_keeps_group(call->filter, workload->group ?: "") &&
+               (!kubernetes->namespace || strcmp(workload->namespace ?: "", kubernetes->namespace) == 0);
+}
+
 /* Of a resource that could not be listed yet stands what an earlier service knew. */
-static int fill_known(enum resource resource, const struct call *call, struct workload_list *list) {
+static int fill_known(const struct kubernetes *kubernetes, enum resource resource, const struct call *call,
+                      struct workload_list *list) {
         int r = 0;
 
         for (size_t i = 0; call->known && i < call->known->n_items && r == 0; i++) {
                 struct workload *workload = call->known->items[i];
 
-                if (resource_of(workload) == resource)
+                if (resource_of(workload) == resource && is_wanted(kubernetes, call, workload))
                         r = workload_list_add(list, workload_ref(workload));
         }
         return r;
@@ -94,7 +102,7 @@ static int collect(struct kubernetes *kubernetes, struct call *call) {
                 const struct listed *listed = &kubernetes->listed[i];
 
                 r = listed->known ? resource_store_fill(&listed->store, call->filter, list)
-                                  : fill_known(listed->resource, call, list);
+                                  : fill_known(kubernetes, listed->resource, call, list);
                 if (r < 0)
                         return r;
                 if (listed->known && !listed->version)

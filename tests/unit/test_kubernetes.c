@@ -312,6 +312,32 @@ START_TEST(refused_and_known) {
 }
 END_TEST
 
+/* That one may have had other settings. */
+START_TEST(refused_and_not_wanted) {
+        _cleanup_(workload_list_freep) struct workload_list *known = workload_list_new();
+        static const struct workload before[] = {
+                { .namespace = "t", .name = "v", .status = "running", .package = "vmcp:v", .group = "a" },
+                { .namespace = "t", .name = "w", .status = "running", .package = "vmcp:w", .group = "b" },
+                { .namespace = "t", .name = "x", .status = "running", .package = "vmcp:x", .group = "a" },
+                { .namespace = "u", .name = "v", .status = "running", .package = "vmcp:v", .group = "a" },
+        };
+        char *groups[] = { (char *) "a", NULL }, *skipped[] = { (char *) "x", NULL };
+        const struct workload_filter filter = { groups, skipped };
+
+        for (size_t i = 0; i < ELEMENTSOF(before); i++)
+                ck_assert_int_eq(workload_list_add(known, workload_new(&before[i])), 0);
+        workload_list_sort(known);
+        settings.k8s_all_namespaces = false;
+        settings.k8s_namespace = (char *) "t";
+        cluster_open();
+        refuse("\"*\"", "[\"mcpservers\"]");
+        call.known = known;
+        call.filter = &filter;
+        expect_list("t/v:running");
+        call_done(&call);
+}
+END_TEST
+
 START_TEST(refused_altogether) {
         settings.k8s_all_namespaces = false;
         settings.k8s_namespace = (char *) "tools";
@@ -360,7 +386,7 @@ int main(void) {
         const TTest *const tests[] = {
                 all_resources, same_name_twice, version, what_it_is, one_namespace, below_a_path, filters, both_generations, pages,
                 escaped_continuation, pages_that_expire, pages_begun_anew, old_installation, taken_away, not_installed, refused_in_part,
-                refused_and_known, refused_altogether, not_known, refused_for_several_reasons,
+                refused_and_known, refused_and_not_wanted, refused_altogether, not_known, refused_for_several_reasons,
         };
         Suite *suite = suite_create("kubernetes");
         TCase *tcase = cluster_case(suite, "lists");
