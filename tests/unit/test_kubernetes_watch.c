@@ -75,6 +75,17 @@ START_TEST(of_what_is_installed) {
 }
 END_TEST
 
+/* What is taken away is let be with the next list. */
+START_TEST(of_what_was_installed) {
+        list_and_watch("");
+        cluster("{\"serve\":{\"virtualmcpservers\":[]}}");
+        expect_list("");
+        ck_assert_ptr_null(watch_of(RESOURCE_VIRTUAL)->transfer);
+        ck_assert_uint_eq(watch_of(RESOURCE_VIRTUAL)->begin_at, USEC_INFINITY);
+        ck_assert_ptr_nonnull(watch_of(RESOURCE_PROXY)->transfer);
+}
+END_TEST
+
 /* A list that tells no moment is followed by no watch, and one that is no number by a new one each time. */
 START_TEST(versions_of_lists) {
         objects("{\"raw\":{\"mcpservers\":\"{\\\"metadata\\\":{},\\\"items\\\":[]}\"}}");
@@ -424,6 +435,12 @@ START_TEST(other_events) {
 }
 END_TEST
 
+static unsigned progress;
+
+static void count_progress(void *user _unused_) {
+        progress++;
+}
+
 /* On the real clock: until the deadline, and no longer than until a change. */
 START_TEST(real_clock) {
         struct waiter waiter;
@@ -433,6 +450,13 @@ START_TEST(real_clock) {
         source = source_free(source);
         ck_assert_int_eq(kubernetes_new(&settings, &waiter, "", &source), 0);
         expect_list("");
+        /* What may not begin yet wakes nobody either. */
+        waiter_set_hooks(&waiter, USEC_INFINITY, count_progress, NULL, NULL);
+        deadline = waiter_now(&waiter) + 100 * USEC_PER_MSEC;
+        ck_assert_int_eq(source->ops->wait(source, deadline, 0), 0);
+        ck_assert_uint_ge(waiter_now(&waiter), deadline);
+        ck_assert_uint_lt(progress, 20);
+
         deadline = waiter_now(&waiter) + 100 * USEC_PER_MSEC;
         ck_assert_int_eq(source->ops->wait(source, deadline, WAIT_CHANGE), 0);
         ck_assert_uint_ge(waiter_now(&waiter), deadline);
@@ -450,7 +474,7 @@ END_TEST
 
 int main(void) {
         const TTest *const tests[] = {
-                from_where_the_list_ends, in_one_namespace, of_what_is_installed, versions_of_lists, changes, nothing_new,
+                from_where_the_list_ends, in_one_namespace, of_what_is_installed, of_what_was_installed, versions_of_lists, changes, nothing_new,
                 filtered, in_slices, goes_on_after_an_end, lines_that_are_no_events, line_without_end, list_leaves_it_be,
                 list_older_than_its_watch, list_tells_all, expired, expired_from_the_beginning, denied, denied_in_part,
                 token_not_known, lost, kept_connection_ends, other_events, real_clock,
