@@ -334,10 +334,118 @@ START_TEST(quiet_is_of_changes_only) {
 }
 END_TEST
 
+/* ---- a wait that sleeps ---- */
+
+/* A clock that runs as the real one does, and can be put forward. */
+static struct waiter running;
+static const struct waiter_ops *real_ops;
+static usec_t ahead;
+
+static usec_t running_now(struct waiter *waiter) {
+        return real_ops->now(waiter) + ahead;
+}
+
+static int running_block(struct waiter *waiter, usec_t deadline, unsigned mask) {
+        return real_ops->block(waiter, usec_sub(deadline, ahead), mask);
+}
+
+static void begin_running(void) {
+        static struct waiter_ops ops;
+
+        ck_assert_int_eq(waiter_init(&running), 0);
+        real_ops = running.ops;
+        ops = (struct waiter_ops) { running_now, real_ops->realtime, running_block };
+        running.ops = &ops;
+        ahead = 0;
+        source = source_free(source);
+        ck_assert_int_eq(kubernetes_new(&settings, &running, "", &source), 0);
+        expect_list("");
+        watch = watch_of(RESOURCE_SERVER);
+}
+
+static void end_running(void) {
+        source = source_free(source);
+        waiter_done(&running);
+}
+
+/* What a wait comes to that has much longer than it needs. */
+static void expect_soon(int event) {
+        usec_t deadline = waiter_now(&running) + 20 * USEC_PER_SEC;
+
+        ck_assert_int_eq(source->ops->wait(source, deadline, WAIT_CHANGE | WAIT_CONNECTION), event);
+        ck_assert_uint_lt(waiter_now(&running), deadline);
+}
+
+static void begin_and_answer(void) {
+        while (!are_all_answered())
+                (void) source->ops->wait(source, waiter_now(&running) + 10 * USEC_PER_MSEC, WAIT_CHANGE);
+}
+
+/* For the end of a pause, and then for an answer. */
+START_TEST(sleeps_until_a_beginning_and_an_answer) {
+        usec_t begin_at;
+
+        begin_running();
+        behave("hang", WATCH, 0, "");
+        settings.timeout = 100 * USEC_PER_MSEC;
+        watch_stop(watch_of(RESOURCE_VIRTUAL));
+        watch_stop(watch_of(RESOURCE_PROXY));
+        begin_at = watch->begin_at = waiter_now(&running) + 50 * USEC_PER_MSEC;
+        expect_soon(WAIT_CONNECTION);
+        ck_assert_uint_eq(watch->failures, 1);
+        ck_assert_uint_ge(waiter_now(&running), begin_at + settings.timeout);
+        end_running();
+}
+END_TEST
+
+START_TEST(sleeps_until_one_holds) {
+        begin_running();
+        begin_and_answer();
+        watch->failures = 3;
+        watch_set_problem(watch, &(struct outcome) { .verdict = VERDICT_ANSWER, .status = 200, .error = UNSTEADY });
+        (void) watch_take_change(watch);
+        ahead += watch->begun_at + 10 * USEC_PER_SEC - 50 * USEC_PER_MSEC - waiter_now(&running);
+        expect_soon(WAIT_CHANGE);
+        expect_problem(NULL);
+        end_running();
+}
+END_TEST
+
+/* Of which the one after the silence tells what the silent one did not. */
+START_TEST(sleeps_until_it_was_silent_for_too_long) {
+        behave("stream-silence", WATCH, 1, "");
+        begin_running();
+        begin_and_answer();
+        objects("{\"add\":[\"tools/a\"]}");
+        ahead += watch->heard_at + 300 * USEC_PER_SEC - 50 * USEC_PER_MSEC - waiter_now(&running);
+        expect_soon(WAIT_CHANGE);
+        expect_changes("tools/a:running");
+        end_running();
+}
+END_TEST
+
+START_TEST(sleeps_until_it_may_tell) {
+        usec_t told_at;
+
+        begin_running();
+        begin_and_answer();
+        objects("{\"add\":[\"tools/a\"]}");
+        expect_soon(WAIT_CHANGE);
+        expect_changes("tools/a:running");
+        told_at = waiter_now(&running);
+        objects("{\"add\":[\"tools/b\"]}");
+        expect_soon(WAIT_CHANGE);
+        ck_assert_uint_ge(waiter_now(&running), told_at + 50 * USEC_PER_MSEC);
+        expect_changes("tools/a:running tools/b:running");
+        end_running();
+}
+END_TEST
+
 int main(void) {
         const TTest *const tests[] = {
                 ends_at_once, unsteady, ends_in_time, lists_during_a_pause, expires_at_once, retry_after, no_answer, silence,
-                suspend, no_token, told_together, quiet_is_of_changes_only,
+                suspend, no_token, told_together, quiet_is_of_changes_only, sleeps_until_a_beginning_and_an_answer,
+                sleeps_until_one_holds, sleeps_until_it_was_silent_for_too_long, sleeps_until_it_may_tell,
         };
         Suite *suite = suite_create("kubernetes pauses");
         TCase *tcase = cluster_case(suite, "pauses");
