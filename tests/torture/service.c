@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Torture of the worker: its whole life, with real files, sockets and server, and
+ * waits on the virtual clock. What fails once is an outage that is over with the
+ * next attempt; so it has to come through nearly all of it, and say what is so.
+ */
+
+#include <errno.h>
+#include <sys/stat.h>
+
+#include "report/log.h"
+#include "report/state_file.h"
+#include "server.h"
+#include "service/worker.h"
+#include "source/toolhive.h"
+#include "torture.h"
+#include "virtual.h"
+
+static struct virtual_waiter v;
+static struct settings settings;
+static struct worker worker;
+
+static void begin(void) {
+        settings = (struct settings) {
+                .toolhive_host = (char *) SERVER_HOST,
+                .toolhive_port = server()->port,
+                .start_port_scan = 50000,
+                .end_port_scan = 50003,
+                .discovery_file = (char *) "auto",
+                .timeout = 5 * USEC_PER_SEC,
+                .install_timeout = 5 * USEC_PER_SEC,
+                .max_retries = 5,
+                .initial_backoff = USEC_PER_SEC,
+                .max_backoff = 60 * USEC_PER_SEC,
+                .workload_polling_interval = 60 * USEC_PER_SEC,
+                .registry_polling_interval = 86400 * USEC_PER_SEC,
+                .state_file = strdup(torture_path("run/state.json")),
+                .metrics_file = strdup(torture_path("metrics")),
+        };
+        if (mkdir(torture_path("kept"), 0755) < 0 || !settings.state_file || !settings.metrics_file)
+                abort();
+        setenv("STATE_DIRECTORY", torture_path("kept"), 1);
+        setenv("XDG_STATE_HOME", torture_path("home"), 1);
+        server_renew();
+        virtual_init(&v);
+        virtual_at(&v, virtual_seconds(40), VIRTUAL_RELOAD);
+        virtual_at(&v, virtual_seconds(130), VIRTUAL_STOP);
+        log_init(LEVEL_INFO, LOG_FORMAT_TEXT);
+        torture_take(STDERR_FILENO);
+        worker_init(&worker, &settings, &v.waiter, toolhive_new);
+}
+
+static int act(void) {
+        return worker_run(&worker);
+}
+
+/* What the state file says at the end, if it could be written: stopped or exhausted, and what the server told. */
+static void judge_state(const char *name, int r, const char *log) {
+        _cleanup_(snapshot_done) struct snapshot snapshot = {};
+        char version[STATE_FILE_VERSION_SIZE];
+        _cleanup_(freep) char *data = NULL;
+        const char *problem;
+        bool written = !strstr(log, "Cannot write the state file") && !strstr(log, "Cannot open the state file");
+        size_t size;
+        int error = state_file_read(torture_path(name), &data, &size, &problem);
+
+        /* A file that cannot be written was told, unless there was no memory to tell it or no stderr. */
+        if (error != 0) {
+                torture_expect(error == -ENOENT && torture_injected());
+                return;
+        }
+        torture_expect(state_file_parse(data, size, &snapshot, version, &problem) == 0);
+        if (snapshot.workloads) {
+                torture_expect(atomic_load(&server()->lists) > 0);
+                torture_expect(snapshot.workloads->n_items == 3 && snapshot.workloads->running == 2);
+        }
+        if (written && !torture_lasts())
+                torture_expect(snapshot.connection.state == (r == 0 ? CONNECTION_STOPPED : CONNECTION_EXHAUSTED));
+        if (snapshot.connection.state == CONNECTION_CONNECTED)
+                torture_expect(snapshot.workloads && snapshot.connection.port == settings.toolhive_port);
+}
+
+static void judge(int r) {
+        const char *log = torture_taken(STDERR_FILENO);
+
+        torture_expect(r == 0 || r == 1);
+        if (r == 1)
+                torture_expect(strstr(log, "CRITICAL ") || torture_lasts());
+        /* Fails once, and it is over with the next attempt. */
+        if (r == 0 && !torture_lasts())
+                torture_expect(atomic_load(&server()->lists) >= 2);
+        if (r == 1 && !torture_lasts())
+                torture_expect(strstr(log, "Internal failure") != NULL);
+        judge_state("run/state.json", r, log);
+}
+
+static void end(void) {
+        free(settings.state_file);
+        free(settings.metrics_file);
+        unsetenv("STATE_DIRECTORY");
+}
+
+const struct operation service_operations[] = {
+        { "worker, a life", begin, act, judge, end, 4 },
+        {},
+};
