@@ -251,15 +251,22 @@ void text_add_seconds(struct text *text, usec_t usec) {
                 text_addf(text, "%llu.%03u", (unsigned long long) seconds, fraction);
 }
 
-void text_add_time(struct text *text, usec_t realtime) {
+void time_format(usec_t realtime, char time[static TIME_SIZE]) {
         time_t seconds = (time_t) (realtime / USEC_PER_SEC);
         unsigned msec = (unsigned) (realtime % USEC_PER_SEC / USEC_PER_MSEC);
         struct tm tm = {};
 
         /* Cannot fail: 64 bits of microseconds end in the year 586,512, which struct tm holds. */
         (void) gmtime_r(&seconds, &tm);
-        text_addf(text, "%04d-%02d-%02dT%02d:%02d:%02d.%03uZ", tm.tm_year + 1900, tm.tm_mon + 1,
-                  tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, msec);
+        (void) snprintf(time, TIME_SIZE, "%04d-%02d-%02dT%02d:%02d:%02d.%03uZ", tm.tm_year + 1900, tm.tm_mon + 1,
+                        tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, msec);
+}
+
+void text_add_time(struct text *text, usec_t realtime) {
+        char time[TIME_SIZE];
+
+        time_format(realtime, time);
+        text_add(text, time);
 }
 
 void text_add_clock(struct text *text, usec_t realtime) {

@@ -49,4 +49,8 @@ void text_add_clock(struct text *text, usec_t realtime);
 /* RFC 3339 in UTC, with milliseconds; realtime in microseconds since 1970. */
 void text_add_time(struct text *text, usec_t realtime);
 
+/* The same where no memory may be asked for. */
+enum { TIME_SIZE = 32 };
+void time_format(usec_t realtime, char time[static TIME_SIZE]);
+
 #define _cleanup_text_ _cleanup_(text_done)

@@ -6,7 +6,8 @@
  * What can be written in many ways is taken in one only: the way in which the
  * state file itself is written. So 1.0 is no count and 24:00:00 no time of day,
  * and no reader of the document has to think of what else JSON allows. Nothing
- * is allocated that outlives a call.
+ * is allocated: what cannot be read is not as it should be, and never for want of
+ * memory.
  */
 
 #include <string.h>
@@ -86,8 +87,7 @@ static bool read_seconds(struct json_slice value, uint64_t max, usec_t *ret_usec
 }
 
 static bool read_time(struct json_slice value, usec_t *ret_realtime) {
-        char string[sizeof(TIME_LAYOUT)];
-        _cleanup_text_ struct text again = TEXT_INIT;
+        char string[sizeof(TIME_LAYOUT)], again[TIME_SIZE];
         struct tm tm = {};
         unsigned msec;
 
@@ -105,8 +105,8 @@ static bool read_time(struct json_slice value, usec_t *ret_realtime) {
 
         /* What does not come out as it went in was no such time: 30 February, spaces, signs. */
         usec_t realtime = (usec_t) seconds * USEC_PER_SEC + msec * USEC_PER_MSEC;
-        text_add_time(&again, realtime);
-        if (text_error(&again) < 0 || strcmp(again.data, string) != 0)
+        time_format(realtime, again);
+        if (strcmp(again, string) != 0)
                 return false;
 
         *ret_realtime = realtime;

@@ -112,6 +112,31 @@ static void end_write(void) {
         snapshot_done(&snapshot);
 }
 
+/* ---- state file, read ---- */
+
+static const char *path, *problem;
+
+static void begin_restore(void) {
+        (void) open_file();
+        fill_snapshot("v-old", old_names);
+        (void) state_file_write(&file, &snapshot, true);
+        snapshot_done(&snapshot);
+        snapshot = (struct snapshot) { .host = "localhost" };
+}
+
+static int act_restore(void) {
+        return state_file_restore(&file, &snapshot, &path, &problem);
+}
+
+static void judge_restore(int r) {
+        if (r == 0) {
+                torture_expect(snapshot.connection.port == 50001 && snapshot.workloads && snapshot.registry);
+                torture_expect(snapshot.workloads->n_items == 1 && snapshot.workloads_poll.polled_at == REALTIME);
+        } else
+                torture_expect(!snapshot.workloads && !snapshot.registry && !snapshot.connection.endpoint[0]);
+        torture_expect(r <= 0);
+}
+
 /* ---- metrics ---- */
 
 static int act_metrics(void) {
@@ -322,6 +347,7 @@ static void judge_drain(int r _unused_) {
 
 const struct operation report_operations[] = {
         { "state file, written", begin_write, act_write, judge_write, end_write, 2 },
+        { "state file, restored", begin_restore, act_restore, judge_restore, end_write, 2 },
         { "metrics and status line", begin_metrics, act_metrics, judge_metrics, end_metrics, 0 },
         { "log, text", begin_log_text, act_log, judge_log, end_nothing, 0 },
         { "log, JSON", begin_log_json, act_log, judge_log, end_nothing, 0 },
