@@ -125,6 +125,10 @@ void configuration_describe(const struct configuration *configuration, struct te
 
                 text_clear(&value);
                 add_escaped_value(configuration, i, &value);
+                if (text_error(&value) < 0) {
+                        text->failed = true;
+                        return;
+                }
                 if (option_size > option_width)
                         option_width = option_size;
                 if ((int) value.size > value_width && value.size <= VALUE_COLUMN_MAX)

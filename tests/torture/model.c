@@ -55,6 +55,31 @@ static void end_configuration(void) {
 
 static struct text output;
 
+static void begin_described(void) {
+        (void) act_configuration();
+}
+
+static int act_described(void) {
+        configuration_describe(&configuration, &output);
+        option_help(&output);
+        command_help(&output, COMMAND_INSTALL);
+        return text_error(&output);
+}
+
+static void judge_described(int r) {
+        static size_t whole;
+
+        judge_errno(r);
+        if (!torture_injected())
+                whole = output.size;
+        torture_expect(r != 0 || output.size == whole);
+}
+
+static void end_described(void) {
+        text_done(&output);
+        configuration_done(&configuration);
+}
+
 /* ---- answers ---- */
 
 static const char *problem;
@@ -158,6 +183,7 @@ static void end_catalog(void) {
 
 const struct operation model_operations[] = {
         { "configuration, read", nothing, act_configuration, judge_configuration, end_configuration, 0 },
+        { "configuration, described, help", begin_described, act_described, judge_described, end_described, 0 },
         { "workloads, parsed", nothing, parse_list, judge_list, end_list, 0 },
         { "workloads, formatted", begin_format_list, act_format_list, judge_errno, end_format_list, 0 },
         { "registry, parsed", nothing, act_registry, judge_registry, end_registry, 0 },
