@@ -111,6 +111,24 @@ int file_replace(const char *path, const char *data, size_t size, mode_t mode) {
         return file_replace_by(path, mode, FILE_VOLATILE, write_content, &content);
 }
 
+ssize_t file_read_some(int fd, char *data, size_t size) {
+        size_t n_read = 0;
+
+        while (n_read < size) {
+                ssize_t n = read(fd, data + n_read, size - n_read);
+
+                if (n < 0 && errno == EINTR)
+                        continue;
+                if (n < 0)
+                        return -errno;
+                if (n == 0)
+                        break;
+                n_read += (size_t) n;
+        }
+
+        return (ssize_t) n_read;
+}
+
 /*
  * Reads to the end, into a buffer that always has room for one byte more than
  * what is there: for the byte that proves a file too large, or for the NUL.
@@ -124,29 +142,23 @@ static int read_all(int fd, size_t max, size_t expected, char **ret_data, size_t
                 return -ENOMEM;
 
         for (;;) {
-                ssize_t n = read(fd, data + size, allocated - size);
+                size_t more = allocated <= max / 2 ? allocated * 2 : max + 1;
+                ssize_t n = file_read_some(fd, data + size, allocated - size);
+                char *grown;
 
-                if (n < 0) {
-                        if (errno == EINTR)
-                                continue;
-                        return -errno;
-                }
-                if (n == 0)
-                        break;
-
+                if (n < 0)
+                        return (int) n;
                 size += (size_t) n;
                 if (size > max)
                         return -EFBIG;
+                if (size < allocated)
+                        break;
 
-                if (size == allocated) {
-                        size_t more = allocated <= max / 2 ? allocated * 2 : max + 1;
-                        char *grown = realloc(data, more);
-
-                        if (!grown)
-                                return -ENOMEM;
-                        data = grown;
-                        allocated = more;
-                }
+                grown = realloc(data, more);
+                if (!grown)
+                        return -ENOMEM;
+                data = grown;
+                allocated = more;
         }
 
         data[size] = '\0';

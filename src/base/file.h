@@ -25,6 +25,9 @@ int file_replace(const char *path, const char *data, size_t size, mode_t mode);
 /* All of the data, whatever write(2) takes at once. 0 or a negative errno. */
 int file_write(int fd, const char *data, size_t size);
 
+/* Up to size bytes, fewer only at the end, whatever read(2) gives at once. Their number, or a negative errno. */
+ssize_t file_read_some(int fd, char *data, size_t size);
+
 /*
  * Reads a regular file whole, at most max bytes, NUL-terminated, no FIFO or
  * device ever opened for blocking. 0 (the caller frees), -EFBIG, -EINVAL when it

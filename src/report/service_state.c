@@ -21,6 +21,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/file.h"
 #include "base/option_table.h"
 #include "report/service_state.h"
 
@@ -132,9 +133,9 @@ static int look_at_lock(const char *path, struct glance *glance) {
         /* Whether a lock for writing could be had needs no descriptor for writing, unlike the lock. */
         if (fcntl(fd, F_OFD_GETLK, &lock) < 0)
                 return -errno;
-        n = read(fd, glance->holder, sizeof(glance->holder) - 1);
+        n = file_read_some(fd, glance->holder, sizeof(glance->holder) - 1);
         if (n < 0)
-                return -errno;
+                return (int) n;
         glance->holder[n] = '\0';
 
         glance->running = lock.l_type != F_UNLCK;

@@ -137,6 +137,44 @@ static void judge_restore(int r) {
         torture_expect(r <= 0);
 }
 
+static struct service_state_paths paths;
+static struct service_state state;
+
+static int act_state(void) {
+        char *environment[] = { NULL, NULL };
+        char variable[160];
+        int r;
+
+        snprintf(variable, sizeof variable, "RUNTIME_DIRECTORY=%s", torture_path("run"));
+        environment[0] = variable;
+        r = service_state_paths(&paths, NULL, environment);
+        if (r == 0)
+                r = service_state_read(&state, &paths);
+        if (r == 0)
+                r = state.error;
+        return r;
+}
+
+static void judge_state(int r) {
+        _cleanup_text_ struct text words = TEXT_INIT;
+
+        if (r == 0 && state.path && strncmp(state.path, torture_path(""), strlen(torture_path(""))) == 0) {
+                torture_expect(state.running && state.document);
+                torture_expect(!state.document || state.snapshot.connection.state == CONNECTION_CONNECTED);
+        }
+        torture_expect(r == 0 || torture_injected());
+        if (state.error) {
+                service_state_add_problem(&state, &words);
+                torture_expect(words.size > 0);
+        }
+}
+
+static void end_state(void) {
+        service_state_done(&state);
+        service_state_paths_done(&paths);
+        end_write();
+}
+
 /* ---- metrics ---- */
 
 static int act_metrics(void) {
@@ -348,6 +386,7 @@ static void judge_drain(int r _unused_) {
 const struct operation report_operations[] = {
         { "state file, written", begin_write, act_write, judge_write, end_write, 2 },
         { "state file, restored", begin_restore, act_restore, judge_restore, end_write, 2 },
+        { "state of a service, read", begin_restore, act_state, judge_state, end_state, 2 },
         { "metrics and status line", begin_metrics, act_metrics, judge_metrics, end_metrics, 0 },
         { "log, text", begin_log_text, act_log, judge_log, end_nothing, 0 },
         { "log, JSON", begin_log_json, act_log, judge_log, end_nothing, 0 },
