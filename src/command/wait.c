@@ -23,6 +23,9 @@
 #include "command/progress.h"
 #include "report/log.h"
 
+/* How often what cannot be read is tried again. */
+#define LOOK_INTERVAL USEC_PER_SEC
+
 struct vigil {
         struct command_context *context;
         struct service_state_paths paths;
@@ -178,12 +181,17 @@ static int keep_vigil(struct vigil *vigil) {
         waiter_set_hooks(waiter, 0, on_progress, NULL, vigil);
 
         while (r == 0 && !is_connected(vigil)) {
-                r = waiter_until(waiter, vigil->deadline, WAIT_FILE);
-                if (r == 0)
+                usec_t again = USEC_INFINITY;
+
+                /* What could not be read may be by now, and no event tells so. */
+                if (vigil->state.error)
+                        again = usec_add(waiter_now(waiter), LOOK_INTERVAL);
+                r = waiter_until(waiter, usec_min(vigil->deadline, again), WAIT_FILE);
+                if (r == 0 && waiter_now(waiter) >= vigil->deadline)
                         return look(vigil);
-                if (r != WAIT_FILE)
+                if (r != 0 && r != WAIT_FILE)
                         return r;
-                r = drain(vigil) ? look(vigil) : 0;
+                r = r == 0 || drain(vigil) ? look(vigil) : 0;
         }
         return r;
 }

@@ -119,6 +119,8 @@ static void judge_install(int r) {
 
 /* ---- those that read the state file ---- */
 
+static struct timespec began;
+
 static void begin_service(const char *const *words) {
         struct snapshot snapshot = {
                 .host = "localhost",
@@ -151,6 +153,22 @@ static void begin_alive(void) {
         begin_service((const char *[]) { "status", "--alive", NULL });
 }
 
+static void begin_wait(void) {
+        begin_service((const char *[]) { "wait", "--timeout=3", NULL });
+        clock_gettime(CLOCK_MONOTONIC, &began);
+}
+
+/* The service is connected all the time: what fails once delays it by a second, and not until the time is up. */
+static void judge_wait(int r) {
+        struct timespec now;
+        double seconds;
+
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        seconds = (double) (now.tv_sec - began.tv_sec) + (double) (now.tv_nsec - began.tv_nsec) / 1e9;
+        judge(r);
+        torture_expect(seconds < 2.5 * suite_slowness() || torture_lasts());
+}
+
 /* Ages are in it, which no two runs share. */
 static void judge_status(int r) {
         const char *said = torture_taken(STDERR_FILENO), *printed = torture_taken(STDOUT_FILENO);
@@ -173,5 +191,6 @@ const struct operation command_operations[] = {
         { "status", begin_status, act, judge_status, end, 2 },
         { "status --json", begin_status_json, act, judge_status, end, 2 },
         { "status --alive", begin_alive, act, judge, end, 0 },
+        { "wait", begin_wait, act, judge_wait, end, 40 },
         {},
 };
