@@ -23,20 +23,21 @@
 
 #include "base/waiter.h"
 
+/* 0 when the clock cannot be read, which only a kernel without it, or a filter of system calls, brings about. */
 static usec_t clock_usec(clockid_t clock) {
         struct timespec t;
 
-        /* Fails only for a clock that the kernel does not have; both exist since Linux 2.6.39. */
-        (void) clock_gettime(clock, &t);
+        if (clock_gettime(clock, &t) < 0)
+                return 0;
         return (usec_t) t.tv_sec * USEC_PER_SEC + (usec_t) t.tv_nsec / 1000;
 }
 
-static usec_t real_now(struct waiter *waiter _unused_) {
-        return clock_usec(CLOCK_BOOTTIME);
+static usec_t real_now(struct waiter *waiter) {
+        return clock_usec(CLOCK_BOOTTIME) ?: waiter->last_progress;
 }
 
 static usec_t real_realtime(struct waiter *waiter _unused_) {
-        return clock_usec(CLOCK_REALTIME);
+        return clock_usec(CLOCK_REALTIME) ?: (usec_t) time(NULL) * USEC_PER_SEC;
 }
 
 static int arm_timer(int timer_fd, usec_t deadline) {

@@ -329,6 +329,13 @@ FAILING(int, ppoll, (struct pollfd *fds, nfds_t n, const struct timespec *timeou
         (fds, n, timeout, mask), EINTR, ENOMEM)
 FAILING(ssize_t, getrandom, (void *buffer, size_t size, unsigned flags), (buffer, size, flags), EAGAIN, ENOSYS)
 
+/* By a kernel that does not know the clock, or a filter of system calls. */
+int clock_gettime(clockid_t clock, struct timespec *time) {
+        if (!inject_is_by_libsystemd(__builtin_return_address(0)) && fails("clock_gettime", ERRORS(EINVAL, EPERM)))
+                return -1;
+        return INJECT_NEXT(clock_gettime)(clock, time);
+}
+
 int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *argument) {
         int error = inject_call("pthread_create", ERRORS(EAGAIN, EPERM));
 

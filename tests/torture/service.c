@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * Torture of the worker: its whole life, with real files, sockets and server, and
+ * Torture of the waiter's clocks; and of the worker: its whole life, with real files, sockets and server, and
  * waits on the virtual clock. What fails once is an outage that is over with the
  * next attempt; so it has to come through nearly all of it, and say what is so.
  */
@@ -101,7 +101,37 @@ static void end(void) {
         unsetenv("STATE_DIRECTORY");
 }
 
+/* ---- the clocks ---- */
+
+static struct waiter waiter;
+static usec_t told, told_realtime;
+
+static void begin_clocks(void) {
+        if (waiter_init(&waiter) < 0 || waiter_progress(&waiter) < 0)
+                abort();
+}
+
+static int act_clocks(void) {
+        told = waiter_now(&waiter);
+        told_realtime = waiter_realtime(&waiter);
+        return 0;
+}
+
+static bool is_near(usec_t a, usec_t b) {
+        return usec_sub(usec_max(a, b), usec_min(a, b)) < 5 * USEC_PER_SEC;
+}
+
+static void judge_clocks(int r _unused_) {
+        torture_expect(is_near(told, waiter_now(&waiter)));
+        torture_expect(is_near(told_realtime, waiter_realtime(&waiter)));
+}
+
+static void end_clocks(void) {
+        waiter_done(&waiter);
+}
+
 const struct operation service_operations[] = {
+        { "clocks", begin_clocks, act_clocks, judge_clocks, end_clocks, 0 },
         { "worker, a life", begin, act, judge, end, 4 },
         {},
 };
