@@ -38,7 +38,7 @@ int http_new(struct waiter *waiter, unsigned connections_kept, struct http **ret
         *http = (struct http) { .waiter = waiter, .idle_socket = -1 };
 
         /* Counted by libcurl: http_free() has the other half. */
-        if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+        if (http_memory_init() != CURLE_OK)
                 return -EIO;
         http->multi = curl_multi_init();
         if (!http->multi ||

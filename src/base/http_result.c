@@ -225,7 +225,7 @@ static bool say_aborted(struct http_transfer *transfer) {
 }
 
 static void say_no_memory(struct http_transfer *transfer) {
-        if (transfer->response.sent)
+        if (transfer->response.sent && transfer->refusals == http_memory_refusals())
                 say_headers_too_large(transfer);
         else
                 say_errno(&transfer->response, HTTP_LOCAL, ENOMEM);

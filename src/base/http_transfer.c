@@ -313,6 +313,7 @@ int http_transfer_new(struct http *http, const struct http_request *request,
                 .receive = request->receive,
                 .user = request->user,
                 .connected_fd = STEAL_FD(connected_fd),
+                .refusals = http_memory_refusals(),
                 .response.retry_after = USEC_INFINITY,
         };
 

@@ -10,6 +10,7 @@
  *         http_header.c     the header lines of the answer
  *         http_result.c     what came of it, as enum http_result and in words
  *         http_resolve.c    the addresses of a name
+ *         http_memory.c     libcurl's memory
  */
 
 #include <curl/curl.h>
@@ -59,6 +60,7 @@ struct http_transfer {
         bool in_block;                  /* between a status line and its empty line */
         bool headers_complete;          /* the empty line of the final answer came */
         size_t body_allocated;
+        unsigned refusals;              /* http_memory_refusals() as it was made */
 
         bool finished;
         struct http_response response;
@@ -91,3 +93,8 @@ void http_result_judge(struct http_transfer *transfer, CURLcode code);
 
 /* A response that came to nothing, for want of something on this machine. */
 void http_result_local(struct http_response *response, int error);
+
+/* curl_global_init(), with libcurl's memory watched. */
+CURLcode http_memory_init(void);
+/* How often libcurl was refused memory by now. */
+unsigned http_memory_refusals(void);
