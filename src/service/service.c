@@ -7,6 +7,7 @@
  */
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -29,13 +30,14 @@ struct service {
         int ended_fd;                   /* eventfd: the worker has ended */
         atomic_int stop_signal;         /* set before the worker is told to stop: why */
         bool stopping;
-        bool unwound;                   /* the worker has ended: it can be joined */
+        bool left_behind;               /* the worker has not ended in time, and still uses everything */
 };
 
 static void *run_worker(void *user) {
         struct service *service = user;
 
-        if (worker_run(&service->worker) == SERVICE_STOPPED)
+        /* Without a signal it was the main thread's own failure that ended it, and that one has told so. */
+        if (worker_run(&service->worker) == SERVICE_STOPPED && atomic_load(&service->stop_signal) > 0)
                 log_event(LEVEL_INFO, EVENT_STOPPED, "Stopped on request",
                           LOG_STRING("signal", atomic_load(&service->stop_signal) == SIGINT ? "SIGINT" : "SIGTERM"));
         /* Cannot fail: the counter is far from its end, and the main thread waits for nothing else. */
@@ -43,25 +45,16 @@ static void *run_worker(void *user) {
         return NULL;
 }
 
-static int on_patience_over(sd_event_source *source, uint64_t time _unused_, void *user _unused_) {
-        return sd_event_exit(sd_event_source_get_event(source), 0);
-}
-
 static int on_stop(sd_event_source *source, const struct signalfd_siginfo *info, void *user) {
         struct service *service = user;
-        sd_event *event = sd_event_source_get_event(source);
-        int r;
 
-        if (service->stopping)
-                return 0;
         service->stopping = true;
 
         /* The main thread logs nothing from here on: a reader of stderr that hangs must not hold the end. */
         atomic_store(&service->stop_signal, (int) info->ssi_signo);
         waiter_stop(&service->waiter);
-        r = sd_event_add_time_relative(event, NULL, CLOCK_MONOTONIC, STOP_PATIENCE, 1, on_patience_over, NULL);
         notify_stopping();
-        return r < 0 ? sd_event_exit(event, 0) : 0;
+        return sd_event_exit(sd_event_source_get_event(source), 0);
 }
 
 static int on_reload(sd_event_source *source _unused_, const struct signalfd_siginfo *info _unused_,
@@ -72,12 +65,8 @@ static int on_reload(sd_event_source *source _unused_, const struct signalfd_sig
         return 0;
 }
 
-static int on_ended(sd_event_source *source, int fd _unused_, uint32_t events _unused_, void *user) {
-        struct service *service = user;
-
-        service->unwound = true;
-        if (!service->stopping)
-                notify_stopping();
+static int on_ended(sd_event_source *source, int fd _unused_, uint32_t events _unused_, void *user _unused_) {
+        notify_stopping();
         return sd_event_exit(sd_event_source_get_event(source), 0);
 }
 
@@ -170,6 +159,15 @@ static void tell_withheld_token(const struct settings *settings) {
                           LOG_STRING("token_file", settings->k8s_token_file));
 }
 
+/* False when the worker does not end in time: it hangs. */
+static bool join_worker(struct service *service) {
+        struct pollfd ended = { .fd = service->ended_fd, .events = POLLIN };
+
+        if (poll(&ended, 1, STOP_PATIENCE / USEC_PER_MSEC) <= 0)
+                return false;
+        return pthread_join(service->thread, NULL) == 0;
+}
+
 static int run(struct service *service, sd_event *event) {
         int r;
 
@@ -180,15 +178,17 @@ static int run(struct service *service, sd_event *event) {
         if (r < 0)
                 return r;
         r = sd_event_loop(event);
-        if (service->unwound)
-                pthread_join(service->thread, NULL);
-        return r;
+
+        /* Whatever ended the loop: the worker has its time to unwind, and a stop that was asked for is one. */
+        waiter_stop(&service->waiter);
+        service->left_behind = !join_worker(service);
+        return service->stopping ? 0 : r;
 }
 
 int service_run(const struct configuration *configuration) {
         static struct service service = { .ended_fd = -1 };     /* outlives a worker that is left behind */
         _cleanup_(sd_event_unrefp) sd_event *event = NULL;
-        int r;
+        int code, r;
 
         r = block_signals();
         tell_start(configuration);
@@ -204,19 +204,20 @@ int service_run(const struct configuration *configuration) {
         }
         if (r >= 0)
                 r = run(&service, event);
-        if (r < 0) {
+        if (r < 0)
                 log_event(LEVEL_CRITICAL, EVENT_INTERNAL_FAILURE, "Internal failure - exiting",
                           LOG_STRING("error", errno_words(-r)));
-                return SERVICE_EXHAUSTED;
-        }
+        code = r < 0 ? SERVICE_EXHAUSTED : atomic_load(&service.worker.exit_code);
 
-        /* A worker that did not end in time still uses everything: leave it all to the kernel. */
-        if (!service.unwound) {
+        /* Who was left behind still uses everything: leave it all to the kernel. */
+        if (service.left_behind) {
                 log_settle();
-                _exit(atomic_load(&service.worker.exit_code));
+                _exit(code);
         }
 
-        close(service.ended_fd);
-        waiter_done(&service.waiter);
-        return atomic_load(&service.worker.exit_code);
+        if (r >= 0) {
+                close(service.ended_fd);
+                waiter_done(&service.waiter);
+        }
+        return code;
 }

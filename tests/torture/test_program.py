@@ -172,6 +172,11 @@ class Life:
         if self.end == 1:
             self.expect(any(line.level == "CRITICAL" for line in self.program.lines()) or self.told("mcp-optimizer: ")
                         or "write" in self.record.failed or self.lasts(), "it ends with 1 and does not say why")
+        document = self.state()
+        if document and not self.told("the state file") and not self.lasts():
+            self.expect(document["connection"]["state"] == "stopped" or self.end == 1
+                        and document["connection"]["state"] == "exhausted",
+                        f"the state file says {document['connection']['state']} at the end of {self.end}")
 
 
 def live(place, plan):
