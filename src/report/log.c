@@ -10,10 +10,11 @@
  * pipe takes long lines in pieces. Lines for the journal leave as datagrams
  * (log_journal.c); those that do not arrive there are written to stderr as text.
  *
- * Writing fails silently, there being nobody left to tell: a line is dropped when
- * there is no memory for it, when stderr is gone (the program ignores SIGPIPE),
- * or when a stderr that somebody made non-blocking stays full. A stderr that
- * blocks is waited for, as every program does.
+ * Without memory a line is its level and its message alone: the last word of a
+ * program that ends for want of it must not be missing. Writing fails silently,
+ * there being nobody left to tell: a line is dropped when stderr is gone (the
+ * program ignores SIGPIPE), or when a stderr that somebody made non-blocking
+ * stays full. A stderr that blocks is waited for, as every program does.
  */
 
 #include <errno.h>
@@ -124,6 +125,21 @@ static const char *colour_of(enum log_level level) {
         return "";
 }
 
+/* What there is no memory for, in as much room as the stack has. */
+static void write_bare(enum log_level level, const char *message) {
+        const char *name = log_level_name(level);
+        char line[256];
+        int n;
+
+        if (target.format != LOG_FORMAT_JSON)
+                n = snprintf(line, sizeof line, "%-8s %.200s\n", name, message);
+        else
+                n = snprintf(line, sizeof line, "{\"level\": \"%s\", \"message\": \"%.200s\"}\n", name,
+                             strpbrk(message, "\"\\") ? "Out of memory" : message);
+        if (n > 0)
+                write_line(line, (size_t) n);
+}
+
 static void log_write_stderr(enum log_level level, enum event event, const char *message,
                              const struct log_field *fields) {
         _cleanup_text_ struct text line = TEXT_INIT, coloured = TEXT_INIT;
@@ -137,8 +153,10 @@ static void log_write_stderr(enum log_level level, enum event event, const char 
 
         log_format_line(&line, target.format, level, event, message, fields,
                         (usec_t) now.tv_sec * USEC_PER_SEC + (usec_t) now.tv_nsec / 1000);
-        if (text_error(&line) < 0)
+        if (text_error(&line) < 0) {
+                write_bare(level, message);
                 return;
+        }
 
         if (!target.colour || !*colour_of(level)) {
                 write_line(line.data, line.size);
@@ -150,6 +168,8 @@ static void log_write_stderr(enum log_level level, enum event event, const char 
         text_addf(&coloured, "%s%s\033[0m%s", colour_of(level), name, line.data + strlen(name));
         if (text_error(&coloured) == 0)
                 write_line(coloured.data, coloured.size);
+        else
+                write_line(line.data, line.size);
 }
 
 void log_write(enum log_level level, enum event event, const char *message,

@@ -171,7 +171,7 @@ class Life:
         self.expect(self.end in (0, 1), f"it ends with {self.end}")
         if self.end == 1:
             self.expect(any(line.level == "CRITICAL" for line in self.program.lines()) or self.told("mcp-optimizer: ")
-                        or "write" in self.record.failed or self.lasts(), "it ends with 1 and does not say why")
+                        or "write" in self.record.failed, "it ends with 1 and does not say why")
         document = self.state()
         if document and not self.told("the state file") and not self.lasts():
             self.expect(document["connection"]["state"] == "stopped" or self.end == 1
@@ -199,7 +199,7 @@ def command(words, place, plan):
         _, code, place.good[words], _ = ask(place, "nothing", words)
         assert code == 0, f"{words} ends with {code}"
     record, code, printed, lines = ask(place, plan, words)
-    good, stderr_fails, wrong = place.good[words], record.failed.startswith("write") or plan.endswith(",on"), []
+    good, stderr_fails, wrong = place.good[words], record.failed.startswith("write"), []
     if code not in (0, 1):
         wrong.append(f"{words} ends with {code}")
     if code == 0 and printed != good and not any(line.level == "WARNING" for line in lines):
