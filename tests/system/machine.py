@@ -14,7 +14,6 @@ import ctypes
 import json
 import os
 import pathlib
-import re
 import shutil
 import subprocess
 import sys
@@ -32,7 +31,7 @@ PACKAGE = os.environ.get("MCP_OPTIMIZER_PACKAGE")
 UNIT = "mcp-optimizer.service"
 USER, UID = "alice", 1000
 
-CLONE_NEWNS, MS_REC, MS_PRIVATE, PR_SET_PDEATHSIG = 0x20000, 16384, 1 << 18, 1
+CLONE_NEWNS, MS_REC, MS_PRIVATE = 0x20000, 16384, 1 << 18
 CGROUP2 = pathlib.Path("/sys/fs/cgroup")
 _libc = ctypes.CDLL(None, use_errno=True)
 

@@ -7,9 +7,8 @@ import pathlib
 import re
 import shlex
 import signal
-import unittest
 
-from case import LIST_ROUTE, UNIT, MachineCase, boot, main
+from case import UNIT, MachineCase, boot, main
 from harness import Line, wait_for
 
 SOURCE = pathlib.Path(__file__).resolve().parent.parent.parent

@@ -3,7 +3,6 @@
 
 import re
 import time
-import unittest
 
 from case import LIST, LIST_ROUTE, LONG, SOON, UNIT, MachineCase, boot, main
 from harness import lasted, wait_for

@@ -5,7 +5,6 @@ both managers, the units that wait for the connection."""
 import json
 import os
 import time
-import unittest
 
 from case import UNIT, MachineCase, boot, machine, main
 from harness import lasted, wait_for

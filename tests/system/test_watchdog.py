@@ -11,7 +11,6 @@ import pathlib
 import subprocess
 import sys
 import time
-import unittest
 
 from case import LIST, LIST_ROUTE, SOON, UNIT, MachineCase, boot, main
 from harness import Process, lasted, spawn, wait_for
