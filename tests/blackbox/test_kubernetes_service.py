@@ -254,6 +254,8 @@ class TestLog(ServiceCase):
         cluster, first = self.both(1)
         second = self.program(cluster, runtime=first.runtime)
         second.wait_line("Another service holds the state file")
+        # What the first has written down by then is no news to the second.
+        wait_for(lambda: cluster.kubernetes()["watches"] == 6)
         cluster.objects(add=["tools/fetch"])
         second.wait_line("name=fetch")
         self.assertEqual(state(first)["pid"], first.pid)
