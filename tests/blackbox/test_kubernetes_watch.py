@@ -278,7 +278,7 @@ class TestBadAnswers(WatchCase):
         cluster, program = self.both(1, {"log_level": "DEBUG"})
         # So that there are versions that nobody has.
         cluster.objects(add=[f"virtualmcpservers/tools/v-{number}" for number in range(20)])
-        program.wait_line("name=v-19 ")
+        wait_for(lambda: "tools/v-19" in known(program))
         cluster.kubernetes(event=text, resource="mcpservers")
         self.go_on(cluster, program)
 
