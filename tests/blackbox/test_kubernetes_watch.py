@@ -6,7 +6,7 @@ import json
 import signal
 import time
 
-from kube import PLURALS, Case, known, watch_version, worse
+from kube import MEASURED, PLURALS, Case, known, watch_version, worse
 from cluster import V1BETA1
 from harness import lasted, main, state, wait_for
 
@@ -111,7 +111,8 @@ class TestChanges(WatchCase):
         wait_for(lambda: time.monotonic() - begun > A_MOMENT)
         self.assertEqual((cluster.requests(), cluster.connections()), ([], []))
         self.assertLess(program.cpu() - spent, 0.05)
-        self.assertEqual(program.threads(), 2)
+        if MEASURED:
+            self.assertEqual(program.threads(), 2)
 
 
 class TestEnds(WatchCase):
