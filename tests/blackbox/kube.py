@@ -2,6 +2,7 @@
 """A cluster, and the program that lists and watches it; the log that comes of it, as the specification
 has it."""
 
+import os
 import pathlib
 import re
 import sys
@@ -17,6 +18,9 @@ PLURALS = ("mcpservers", "virtualmcpservers", "mcpremoteproxies")
 PAGE = "?limit=500"
 LISTS = [f"{V1BETA1}/{plural}{PAGE}" for plural in PLURALS]
 REFUSED = "Connection refused"
+MIB = 1 << 20
+# Sanitizers' allocators keep freed memory, shadow and quarantine: figures would tell of them, not of us.
+MEASURED = not os.environ.get("MCP_OPTIMIZER_TEST_SANITIZER")
 
 
 # ---- the lines, as the specification words them ----
@@ -112,6 +116,12 @@ class Case(unittest.TestCase):
             wait_for(lambda: state(program) and known(program) == wanted, timeout)
         except AssertionError:
             self.assertEqual(known(program), wanted, "\n".join(line.text for line in program.lines()))
+
+    def assert_small(self, program, before, most=4):
+        """Of the memory in use before, so many MiB more at most are left after a while, and there never were 64."""
+        if MEASURED:
+            self.assertLess(program.peak(), 64 * MIB)
+            wait_for(lambda: program.rss() <= before + most * MIB, 2, "memory that is given back")
 
     def seen(self, cluster, verb=None):
         """The requests so far that are a LIST, a WATCH, or neither (GET)."""

@@ -272,14 +272,14 @@ class TestBadAnswers(WatchCase):
         self.assertEqual([line.text for line in program.lines() if line.level in ("ERROR", "CRITICAL")], [])
         self.add(cluster, program, "tools/late", 3)
         self.assertEqual(state(program)["connection"]["state"], "connected")
-        self.assertLess(program.rss(), small + (8 << 20))
+        self.assert_small(program, small, 8)
         self.stop(program)
 
     def play_odd(self, text):
         cluster, program = self.both(1, {"log_level": "DEBUG"})
         # So that there are versions that nobody has.
         cluster.objects(add=[f"virtualmcpservers/tools/v-{number}" for number in range(20)])
-        wait_for(lambda: "tools/v-19" in known(program))
+        self.wait_state(program, lambda told: told["workloads"]["total"] == 21)
         cluster.kubernetes(event=text, resource="mcpservers")
         self.go_on(cluster, program)
 
@@ -368,7 +368,7 @@ class TestForGood(WatchCase):
         cluster.objects(add=["tools/fetch"])
         self.wait_known(program, ["default/mcpserver-00000", "tools/fetch"])
         self.assertLessEqual(program.fds(), fds + 4)
-        self.assertLess(program.rss(), small + (4 << 20))
+        self.assert_small(program, small)
 
 
 if __name__ == "__main__":
