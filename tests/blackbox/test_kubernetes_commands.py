@@ -239,7 +239,7 @@ class TestStatusAndWait(CommandCase):
     def test_of_a_service_that_has_connected_and_not_listed_yet(self):
         self.server.behave("hang", route="LIST *")
         program = self.program(self.server)
-        wait_for(lambda: state(program) and state(program)["connection"]["endpoint"])
+        wait_for(lambda: self.seen(self.server, "LIST") and state(program))
         self.assertEqual(self.ask(program, "wait", "--timeout", "0")[0], 1)
 
 
