@@ -101,12 +101,22 @@ static usec_t pause_after(unsigned failures) {
         return failures > 8 ? PAUSE_MAX : usec_min(USEC_PER_SEC << (failures - 2), PAUSE_MAX);
 }
 
+/* A list of which nobody says when it was leaves nothing to go on from. */
+static void tell_no_version(struct watch *watch) {
+        struct outcome problem;
+
+        kubernetes_unusable(&problem, "no \"resourceVersion\" to watch from");
+        watch_set_problem(watch, &problem);
+}
+
 void watch_listed(struct watch *watch) {
         const char *version = watch->listed->resource_version;
 
         /* Too many were told, and the list is not too long. */
         if (watch->failures == 0 && watch->problem.status == 200)
                 clear_problem(watch);
+        if (!version[0])
+                tell_no_version(watch);
         watch->changed = watch->troubled = watch->expired = false;
         if (watch->transfer && !watch_is_newer(watch->told, version))
                 return;

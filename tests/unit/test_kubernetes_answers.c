@@ -61,8 +61,9 @@ END_TEST
 
 START_TEST(empty_lists) {
         static const char *const empty[] = {
-                "{\"metadata\":{\"continue\":\"\"},\"items\":[]}", "{\"metadata\":{\"continue\":null},\"items\":null}",
-                " {\"items\" : [ ], \"more\": {}, \"metadata\" : {} } ",
+                "{\"metadata\":{\"continue\":\"\",\"resourceVersion\":\"7\"},\"items\":[]}",
+                "{\"metadata\":{\"continue\":null,\"resourceVersion\":\"7\"},\"items\":null}",
+                " {\"items\" : [ ], \"more\": {}, \"metadata\" : { \"resourceVersion\" : \"7\" } } ",
         };
 
         for (size_t i = 0; i < ELEMENTSOF(empty); i++) {
@@ -96,7 +97,7 @@ static char *many(size_t n, bool named) {
         char *body = malloc(n * 80 + 128), *end;
 
         ck_assert_ptr_nonnull(body);
-        end = stpcpy(body, "\"{\\\"metadata\\\":{},\\\"items\\\":[");
+        end = stpcpy(body, "\"{\\\"metadata\\\":{\\\"resourceVersion\\\":\\\"7\\\"},\\\"items\\\":[");
         for (size_t i = 0; i < n; i++)
                 end += sprintf(end, "{\\\"metadata\\\":{\\\"name\\\":\\\"%zu\\\",\\\"namespace\\\":\\\"%s\\\"}},", i,
                                named ? "n" : "");

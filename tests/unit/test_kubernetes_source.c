@@ -65,6 +65,21 @@ START_TEST(size_of_all_pages) {
 }
 END_TEST
 
+/* There is no watch then, which somebody should know. */
+START_TEST(list_of_no_version) {
+        standin_tell(&standin, "objects", "{\"raw\":{\"mcpservers\":\"{\\\"metadata\\\":{},\\\"items\\\":[]}\"}}");
+        expect(CALL_LIST_WORKLOADS, VERDICT_DONE);
+        ck_assert(source->ops->problem(source, &outcome));
+        ck_assert_str_eq(outcome.error, "Unusable body: no \"resourceVersion\" to watch from");
+        ck_assert(outcome.of_watch);
+        ck_assert_int_eq(look(), 0);
+
+        standin_tell(&standin, "objects", "{\"count\":1}");
+        expect(CALL_LIST_WORKLOADS, VERDICT_DONE);
+        ck_assert(!source->ops->problem(source, &outcome));
+}
+END_TEST
+
 /* ---- outages ---- */
 
 /* With an interval of 0 the version alone is asked for, and an outage ends with it; the watches ended when it began. */
@@ -99,6 +114,7 @@ int main(void) {
         tcase_add_checked_fixture(tests, setup, teardown);
         tcase_set_timeout(tests, 100);
         tcase_add_test(tests, size_of_all_pages);
+        tcase_add_test(tests, list_of_no_version);
         tcase_add_test(tests, outage_without_a_list);
         tcase_add_test(tests, outage_of_a_list);
         suite_add_tcase(suite, tests);
