@@ -49,7 +49,7 @@ int command_words_add(struct word_list *list, const char *word);
 
 /* Whether a text can be a name of a workload or of a server: see NAME_ACCEPTED. */
 bool command_is_name(const char *value);
-/* The same, or one that is longer for the namespace in front: "tools/fetch". */
+/* The same where a namespace may be in front: "tools/fetch". */
 bool command_is_workload(const char *value);
 
 /* Appends what an option of a command accepts: "seconds from 1 to 86400". */

@@ -35,9 +35,8 @@ bool command_is_name(const char *value) {
 bool command_is_workload(const char *value) {
         const char *slash = strchr(value, '/');
 
-        return command_is_name(value) ||
-               (slash && json_is_clean_name(value, COMMAND_NAMESPACE_SIZE_MAX + 1 + COMMAND_NAME_SIZE_MAX) &&
-                command_is_name(slash + 1));
+        return json_is_clean_name(value, COMMAND_NAMESPACE_SIZE_MAX + 1 + COMMAND_NAME_SIZE_MAX) &&
+               command_is_name(slash ? slash + 1 : value);
 }
 
 static bool is_text(const char *value) {

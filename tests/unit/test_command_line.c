@@ -122,7 +122,6 @@ static const struct {
         { { "--log-level", "INFO", "--", "list" }, "list" },
         { { "show", "-" }, "show <->" },
         { { "show", "name space/b" }, "show <name space/b>" },
-        { { "show", "tools/" }, "show <tools/>" },
         { { "show", "a=b" }, "show <a=b>" },
         { { "show", "..." }, "show <...>" },
         { { "show", NAME_250 "abc" }, "show <" NAME_250 "abc>" },
@@ -283,6 +282,7 @@ static const struct {
           "\"a/" TEN TEN TEN TEN TEN TEN TEN TEN TEN "01234567…\" is no name for show: " NOT_A_NAME "\n" },
         { { "show", SIXTY_THREE "a/" NAME_250 "abc" },
           "\"" SIXTY_THREE "a/" TEN TEN TEN "01234…\" is no name for show: " NOT_A_NAME "\n" },
+        { { "show", "a/.." }, "\"a/..\" is no name for show: " NOT_A_NAME "\n" },
 
         /* values */
         { { "status", "--alive=x" }, "--alive takes no value\n" },
