@@ -194,6 +194,30 @@ START_TEST(test_host_is_loopback) {
 }
 END_TEST
 
+/* As one segment of a path, or one value of a query, whatever it is. */
+START_TEST(test_escape) {
+        static const struct {
+                const char *text, *escaped;
+        } rows[] = {
+                { "", "" },
+                { "azAZ09-._~", "azAZ09-._~" },
+                { " !\"#$%&'()*+,/:;<=>?@[\\]^`{|}",
+                  "%20%21%22%23%24%25%26%27%28%29%2A%2B%2C%2F%3A%3B%3C%3D%3E%3F%40%5B%5C%5D%5E%60%7B%7C%7D" },
+                { "%41", "%2541" },
+                { "\xC3\xA9\xFF\x80\x7F\x01\n", "%C3%A9%FF%80%7F%01%0A" },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
+                size_t room = 3 * strlen(rows[i].text) + 1;
+                _cleanup_(freep) char *buffer = malloc(room);   /* no more than is asked for */
+
+                ck_assert_ptr_nonnull(buffer);
+                ck_assert_uint_eq(url_escape(rows[i].text, buffer), strlen(rows[i].escaped));
+                ck_assert_str_eq(buffer, rows[i].escaped);
+        }
+}
+END_TEST
+
 START_TEST(test_request) {
         struct http_request request = {};
         struct endpoint endpoint;
@@ -222,6 +246,7 @@ int main(void) {
         tcase_add_test(tcase, test_settings_agree);
         tcase_add_test(tcase, test_set_tcp);
         tcase_add_test(tcase, test_host_is_loopback);
+        tcase_add_test(tcase, test_escape);
         tcase_add_test(tcase, test_request);
         suite_add_tcase(suite, tcase);
 

@@ -7,6 +7,7 @@
  */
 
 #include <check.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -418,6 +419,51 @@ START_TEST(test_pod_namespace) {
 }
 END_TEST
 
+/* In place of libc's: whether this is a pod with those files is the test's to say. */
+static const char *account_files;
+
+int access(const char *path, int mode _unused_) {
+        if (account_files && strstr(account_files, path))
+                return 0;
+        errno = ENOENT;
+        return -1;
+}
+
+#define ACCOUNT "/var/run/secrets/kubernetes.io/serviceaccount"
+
+/* What a service account is known by is taken where it is there, and gives way to what is named. */
+START_TEST(test_service_account) {
+        static const struct {
+                const char *files, *token, *ca;
+                const char *variables[WORDS_MAX];
+        } rows[] = {
+                { NULL, "none", "none", {} },
+                { ACCOUNT "/token " ACCOUNT "/ca.crt", ACCOUNT "/token", ACCOUNT "/ca.crt", {} },
+                { ACCOUNT "/token", ACCOUNT "/token", "none", {} },
+                { ACCOUNT "/ca.crt", "none", ACCOUNT "/ca.crt", {} },
+                { ACCOUNT "/token " ACCOUNT "/ca.crt", "none", "none", { "K8S_TOKEN_FILE=none", "K8S_CA_FILE=none" } },
+                { ACCOUNT "/token " ACCOUNT "/ca.crt", "/t", "/c", { "K8S_TOKEN_FILE=/t", "K8S_CA_FILE=/c" } },
+                /* What is named has to be there, sooner or later. */
+                { NULL, "/t", "/c", { "K8S_TOKEN_FILE=/t", "K8S_CA_FILE=/c" } },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
+                enum option_origin origin = rows[i].variables[0] ? ORIGIN_ENVIRONMENT : ORIGIN_DEFAULT;
+                const char *variables[WORDS_MAX];
+                struct configuration configuration;
+
+                account_files = rows[i].files;
+                memcpy(variables, rows[i].variables, sizeof variables);
+                read_all(&configuration, NOTHING, variables);
+                ck_assert_str_eq(problems(&configuration), "");
+                assert_view(&configuration, "k8s-token-file", rows[i].token, origin);
+                assert_view(&configuration, "k8s-ca-file", rows[i].ca, origin);
+                configuration_done(&configuration);
+        }
+        account_files = NULL;
+}
+END_TEST
+
 int main(void) {
         Suite *suite = suite_create("option");
         TCase *tcase = tcase_create("option");
@@ -435,6 +481,7 @@ int main(void) {
         tcase_add_loop_test(tcase, test_computed_defaults, 0, ELEMENTSOF(computed));
         tcase_add_test(tcase, test_computed_defaults_give_way);
         tcase_add_test(tcase, test_pod_namespace);
+        tcase_add_test(tcase, test_service_account);
         tcase_set_timeout(tcase, 60);
         suite_add_tcase(suite, tcase);
 

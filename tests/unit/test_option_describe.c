@@ -211,6 +211,23 @@ START_TEST(test_describe) {
 }
 END_TEST
 
+START_TEST(test_describe_kubernetes) {
+        struct configuration configuration;
+        _cleanup_text_ struct text text = TEXT_INIT;
+
+        read_all(&configuration, NOTHING, WORDS("RUNTIME_MODE=k8s"));
+        configuration_describe(&configuration, &text);
+        ck_assert_ptr_nonnull(strstr(text.data, "When the Kubernetes API stays away, the service gives up after "));
+        configuration_done(&configuration);
+
+        text_clear(&text);
+        read_all(&configuration, NOTHING, NOTHING);
+        configuration_describe(&configuration, &text);
+        ck_assert_ptr_nonnull(strstr(text.data, "When ToolHive stays away, the service gives up after "));
+        configuration_done(&configuration);
+}
+END_TEST
+
 int main(void) {
         Suite *suite = suite_create("option texts");
         TCase *tcase = tcase_create("option texts");
@@ -222,6 +239,7 @@ int main(void) {
         tcase_add_loop_test(tcase, test_command_help, 0, COMMAND_COUNT);
         tcase_add_test(tcase, test_command_help_layout);
         tcase_add_test(tcase, test_describe);
+        tcase_add_test(tcase, test_describe_kubernetes);
         tcase_set_timeout(tcase, 60);
         suite_add_tcase(suite, tcase);
 

@@ -144,6 +144,22 @@ START_TEST(words) {
 }
 END_TEST
 
+/* Who is asked has another name in Kubernetes. */
+START_TEST(words_of_another_api) {
+        struct connection connection = { .attempt = 3, .max_retries = 100, .last_error = "Connection refused" };
+
+        progress_init(&progress, &(struct terminal) {});
+        progress.api = "Kubernetes API";
+        progress_begin(&progress, AT(0), "Listing workloads");
+        assert_words(&connection, 9, 13, 30,
+                     "Listing workloads: Kubernetes API unavailable (Connection refused), attempt 3 of 100, "
+                     "next try in 4 s; gives up in 21 s");
+        connection.last_error[0] = '\0';
+        assert_words(&connection, 9, 13, -1,
+                     "Listing workloads: Kubernetes API unavailable, attempt 3 of 100, next try in 4 s");
+}
+END_TEST
+
 START_TEST(words_rounded) {
         const struct connection connection = { .attempt = 1, .max_retries = 2 };
 
@@ -673,6 +689,7 @@ int main(void) {
 
         tcase_add_checked_fixture(all, NULL, teardown);
         tcase_add_test(all, words);
+        tcase_add_test(all, words_of_another_api);
         tcase_add_test(all, words_rounded);
         tcase_add_test(all, words_hostile);
         tcase_add_test(all, cadence);

@@ -195,6 +195,9 @@ START_TEST(format_kubernetes) {
         snapshot.runtime_mode = RUNTIME_K8S;
         data = formatted(&text, &snapshot);
         ck_assert_ptr_nonnull(strstr(data, "\"runtime_mode\": \"k8s\""));
+        /* What the cluster says of itself is no version of ToolHive. */
+        ck_assert_str_ne(snapshot.connection.version, "");
+        ck_assert_ptr_nonnull(strstr(data, "\"toolhive_version\": null"));
         ck_assert_ptr_nonnull(strstr(data, "\n \"registry\": null,\n"));
 }
 END_TEST

@@ -99,6 +99,36 @@ START_TEST(registry_not_reached) {
 }
 END_TEST
 
+/* At the API server's address nobody else is expected: no check follows, and some statuses are no answers. */
+START_TEST(of_a_cluster) {
+        static const struct {
+                enum http_result result;
+                int status;
+                enum reading reading;
+        } rows[] = {
+                { HTTP_ANSWER, 200, READING_EXPECTED }, { HTTP_ANSWER, 201, READING_EXPECTED },
+                { HTTP_ANSWER, 299, READING_EXPECTED }, { HTTP_ANSWER, 199, READING_CHECK },
+                { HTTP_ANSWER, 300, READING_CHECK }, { HTTP_ANSWER, 302, READING_CHECK },
+                { HTTP_ANSWER, 400, READING_CHECK }, { HTTP_ANSWER, 401, READING_CHECK },
+                { HTTP_ANSWER, 403, READING_CHECK }, { HTTP_ANSWER, 404, READING_CHECK },
+                { HTTP_ANSWER, 410, READING_CHECK }, { HTTP_ANSWER, 428, READING_CHECK },
+                { HTTP_ANSWER, 429, READING_FAILED }, { HTTP_ANSWER, 430, READING_CHECK },
+                { HTTP_ANSWER, 500, READING_CHECK }, { HTTP_ANSWER, 501, READING_CHECK },
+                { HTTP_ANSWER, 502, READING_FAILED }, { HTTP_ANSWER, 503, READING_FAILED },
+                { HTTP_ANSWER, 504, READING_FAILED }, { HTTP_ANSWER, 505, READING_CHECK },
+                { HTTP_TOO_LARGE, 200, READING_CHECK }, { HTTP_TOO_LARGE, 503, READING_CHECK },
+                { HTTP_REFUSED, 0, READING_FAILED }, { HTTP_NO_CONNECTION, 0, READING_FAILED },
+                { HTTP_NO_NAME, 0, READING_FAILED }, { HTTP_TLS, 0, READING_FAILED }, { HTTP_LOCAL, 0, READING_FAILED },
+                { HTTP_TIMEOUT, 0, READING_FAILED }, { HTTP_TIMEOUT, 200, READING_FAILED },
+                { HTTP_CUT, 200, READING_FAILED }, { HTTP_NOT_HTTP, 0, READING_FAILED },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(rows); i++)
+                ck_assert_msg(verdict_of_cluster(&(struct http_response) { .result = rows[i].result, .status = rows[i].status }) ==
+                                      rows[i].reading, "result %d, HTTP %d", rows[i].result, rows[i].status);
+}
+END_TEST
+
 START_TEST(results) {
         static const struct {
                 enum call_kind kind;
@@ -209,6 +239,7 @@ int main(void) {
         tcase_add_test(reading, failures);
         tcase_add_test(reading, registry_not_reached);
         tcase_add_test(reading, secondary_calls);
+        tcase_add_test(reading, of_a_cluster);
         tcase_add_test(reading, results);
         suite_add_tcase(suite, reading);
 

@@ -437,6 +437,70 @@ START_TEST(by_hand) {
 }
 END_TEST
 
+/* Lists share their workloads: each is freed with the last list that has it, in whatever order those end. */
+START_TEST(shared) {
+        struct workload *one = make("n", "a", "running");
+        struct workload_list *first = workload_list_new(), *second = workload_list_new();
+        size_t n = 0;
+
+        ck_assert_uint_eq(one->references, 1);
+        ck_assert_int_eq(workload_list_add(first, one), 0);
+        ck_assert_ptr_eq(workload_ref(one), one);
+        ck_assert_int_eq(workload_list_add(second, one), 0);
+        ck_assert_uint_eq(one->references, 2);
+        ck_assert_int_eq(workload_list_add(second, workload_ref(one)), 0);
+        ck_assert_int_eq(workload_list_settle(second), 0);      /* the same one twice */
+        ck_assert_uint_eq(second->n_items, 1);
+        ck_assert_uint_eq(second->running, 1);
+        ck_assert_uint_eq(second->n_bad, 1);
+        ck_assert_uint_eq(one->references, 2);
+        ck_assert(workload_equal(first->items[0], second->items[0]));
+        n = workload_list_diff(first, second, NULL, NULL);
+        ck_assert_uint_eq(n, 0);
+
+        first = workload_list_free(first);
+        ck_assert_uint_eq(one->references, 1);
+        ck_assert_str_eq(second->items[0]->name, "a");
+        workload_list_replace(second, 0, make("n", "a", "stopped"));
+        ck_assert_uint_eq(second->running, 0);
+        workload_list_free(second);
+}
+END_TEST
+
+/* Of different keys, and of the same with a difference that a reader sees. */
+START_TEST(equal) {
+        static const struct workload base = { .namespace = "n", .name = "a", .status = "running", .url = "u", .transport = "t",
+                                              .group = "g", .package = "p" };
+        static const struct {
+                struct workload workload;
+                bool equal;
+        } rows[] = {
+                { { .namespace = "n", .name = "a", .status = "running", .url = "u", .transport = "t", .group = "g",
+                    .package = "p", .references = 7 }, true },
+                { { .namespace = "m", .name = "a", .status = "running", .url = "u", .transport = "t", .group = "g",
+                    .package = "p" }, false },
+                { { .name = "a", .status = "running", .url = "u", .transport = "t", .group = "g", .package = "p" }, false },
+                { { .namespace = "n", .name = "b", .status = "running", .url = "u", .transport = "t", .group = "g",
+                    .package = "p" }, false },
+                { { .namespace = "n", .name = "a", .status = "failed", .url = "u", .transport = "t", .group = "g",
+                    .package = "p" }, false },
+                { { .namespace = "n", .name = "a", .status = "running", .url = NULL, .transport = "t", .group = "g",
+                    .package = "p" }, false },
+                { { .namespace = "n", .name = "a", .status = "running", .url = "u", .transport = "s", .group = "g",
+                    .package = "p" }, false },
+                { { .namespace = "n", .name = "a", .status = "running", .url = "u", .transport = "t", .group = "h",
+                    .package = "p" }, false },
+                { { .namespace = "n", .name = "a", .status = "running", .url = "u", .transport = "t", .group = "g" }, false },
+                { { .namespace = "n", .name = "a", .status = "running", .url = "u", .transport = "t", .group = "g",
+                    .package = "p", .remote = true }, false },
+        };
+
+        ck_assert(workload_equal(&base, &base));
+        for (size_t i = 0; i < ELEMENTSOF(rows); i++)
+                ck_assert_int_eq(workload_equal(&base, &rows[i].workload), rows[i].equal);
+}
+END_TEST
+
 static void write_down(enum workload_change change, const struct workload *old,
                        const struct workload *new, void *user) {
         char *line = user;
@@ -596,6 +660,8 @@ int main(void) {
         tcase_add_test(tcase, filters);
         tcase_add_test(tcase, namesakes);
         tcase_add_test(tcase, by_hand);
+        tcase_add_test(tcase, shared);
+        tcase_add_test(tcase, equal);
         tcase_add_test(tcase, differences);
         tcase_add_test(tcase, difference_from_nothing);
         tcase_add_test(tcase, mutations);
