@@ -229,7 +229,7 @@ START_TEST(silence) {
         virtual_advance(&v, 2 * USEC_PER_SEC);
         DRIVE_UNTIL(watch->answered);
         ck_assert_uint_eq(watch->heard_at, v.now);
-        virtual_advance(&v, 299 * USEC_PER_SEC);
+        virtual_advance(&v, 297 * USEC_PER_SEC);
         cluster("{\"bookmark\":true}");
         DRIVE_UNTIL(watch->heard_at == v.now && watch_of(RESOURCE_VIRTUAL)->heard_at == v.now &&
                     watch_of(RESOURCE_PROXY)->heard_at == v.now);
