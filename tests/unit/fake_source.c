@@ -73,6 +73,7 @@ static void give_results(const struct fake_world *world, const struct fake_reply
 
         switch (call->kind) {
         case CALL_LIST_WORKLOADS:
+                snprintf(call->missing, sizeof call->missing, "%s", world->missing ?: "");
                 body = world->workloads ?: "{\"workloads\":null}";
                 r = workload_list_parse(body, strlen(body), call->filter, &call->workloads, &problem);
                 break;
@@ -93,6 +94,13 @@ static void give_results(const struct fake_world *world, const struct fake_reply
                 break;
         }
         ck_assert_msg(r == 0, "the script's body is not good: %s", problem);
+}
+
+static void deny(const char *resources, struct outcome *outcome) {
+        outcome->denied.verb = "list";
+        snprintf(outcome->denied.resources, sizeof outcome->denied.resources, "%s", resources);
+        strcpy(outcome->denied.scope, "all namespaces");
+        outcome->denied.remedy = "a role";
 }
 
 static int fake_perform(struct source *source, struct call *call, struct outcome *ret_outcome) {
@@ -120,6 +128,8 @@ static int fake_perform(struct source *source, struct call *call, struct outcome
         ret_outcome->status = reply->status;
         ret_outcome->runtime_away = reply->runtime_away;
         snprintf(ret_outcome->error, sizeof ret_outcome->error, "%s", reply->error ?: "");
+        if (reply->denied)
+                deny(reply->denied, ret_outcome);
         switch (reply->manner) {
         case FAKE_GOOD:
                 ret_outcome->verdict = VERDICT_DONE;
@@ -175,6 +185,54 @@ static int fake_wait(struct source *source, usec_t deadline, unsigned mask) {
         return waiter_until(source->waiter, deadline, mask);
 }
 
+/* The next change that is still to be told. */
+static struct fake_change *next_change(struct fake_source *fake) {
+        for (size_t i = 0; i < fake->n_changes; i++)
+                if (!fake->changes[i].over)
+                        return &fake->changes[i];
+        return NULL;
+}
+
+static int cluster_perform(struct source *source, struct call *call, struct outcome *ret_outcome) {
+        int r;
+
+        r = fake_perform(source, call, ret_outcome);
+        if (r == 0 && ret_outcome->verdict != VERDICT_FAILED) {
+                source->known = true;
+                snprintf(source->version, sizeof source->version, "%s", world_now(of(source))->version ?: "v1.34.1");
+        }
+        return r;
+}
+
+static int cluster_wait(struct source *source, usec_t deadline, unsigned mask) {
+        const struct fake_change *change = mask & WAIT_CHANGE ? next_change(of(source)) : NULL;
+        usec_t when = change ? VIRTUAL_START + change->when : USEC_INFINITY;
+        int r;
+
+        r = waiter_until(source->waiter, usec_min(deadline, when), mask & ~(unsigned) WAIT_CHANGE);
+        return r == 0 && waiter_now(source->waiter) >= when ? WAIT_CHANGE : r;
+}
+
+static int cluster_changes(struct source *source, struct call *call) {
+        struct fake_change *change = next_change(of(source));
+
+        ck_assert_msg(change && change->when <= virtual_elapsed(of(source)->v), "nothing was told");
+        change->over = true;
+        if (change->code == CHANGES_TAKEN)
+                give_results(world_now(of(source)), &(struct fake_reply) {}, call);
+        return change->code;
+}
+
+static bool cluster_problem(struct source *source, struct outcome *ret_outcome) {
+        const struct outcome *problem = &world_now(of(source))->problem;
+
+        if (problem->verdict == VERDICT_DONE)
+                return false;
+        *ret_outcome = *problem;
+        ret_outcome->retry_after = ret_outcome->retry_after ?: USEC_INFINITY;
+        return true;
+}
+
 static bool fake_file_changed(struct source *source) {
         struct fake_source *fake = of(source);
 
@@ -208,6 +266,16 @@ static const struct source_ops fake_ops = {
         .free = fake_free,
 };
 
+static const struct source_ops cluster_ops = {
+        .name = "Kubernetes API",
+        .perform = cluster_perform,
+        .check = fake_check,
+        .wait = cluster_wait,
+        .changes = cluster_changes,
+        .problem = cluster_problem,
+        .free = fake_free,
+};
+
 void fake_init(struct fake_source *fake, struct virtual_waiter *v) {
         *fake = (struct fake_source) {
                 .source = {
@@ -221,6 +289,17 @@ void fake_init(struct fake_source *fake, struct virtual_waiter *v) {
                 .worlds = { { .port = 50001 } },
                 .n_worlds = 1,
         };
+}
+
+void fake_be_cluster(struct fake_source *fake) {
+        fake->source.ops = &cluster_ops;
+        fake->source.can_move = fake->source.details_tell_urls = false;
+        endpoint_set_tcp(&fake->source.endpoint, "127.0.0.1", 50001);
+}
+
+void fake_change_at(struct fake_source *fake, usec_t when, int code) {
+        ck_assert_uint_lt(fake->n_changes, ELEMENTSOF(fake->changes));
+        fake->changes[fake->n_changes++] = (struct fake_change) { .when = when, .code = code };
 }
 
 void fake_from(struct fake_source *fake, usec_t when, struct fake_world world) {

@@ -18,6 +18,9 @@
  *
  * Good answers go through the parsers of the program: workloads and registry are
  * given as JSON.
+ *
+ * After fake_be_cluster() it is an API server of Kubernetes: never searched for,
+ * made known by its first answer, and with changes that come by themselves.
  */
 
 #include "source/source.h"
@@ -36,6 +39,7 @@ struct fake_reply {
         usec_t retry_after;             /* 0: nothing said */
         bool runtime_away;
         bool not_found;                 /* details: a 404 */
+        const char *denied;             /* the resources that may not be listed: a 403 by status */
         usec_t takes;                   /* how long the call lasts */
         bool hangs;                     /* all that time without a sign of progress */
 };
@@ -47,7 +51,9 @@ struct fake_world {
         struct fake_reply replies[CALL_KINDS];
         const char *workloads;          /* the body of a list; NULL: none at all */
         const char *registry;           /* the body; NULL: an empty one */
-        const char *version;            /* NULL: "v0.44.0" */
+        const char *version;            /* NULL: "v0.44.0", of a cluster "v1.34.1" */
+        const char *missing;            /* of a cluster: what is not installed */
+        struct outcome problem;         /* of a cluster: what is wrong beside a list; VERDICT_DONE: nothing */
         uint16_t others[2];             /* more ToolHives that a search finds */
         usec_t search_takes;
 };
@@ -64,11 +70,20 @@ struct fake_note {
         struct endpoint endpoint;       /* that was asked */
 };
 
+/* What a cluster tells by itself. */
+struct fake_change {
+        usec_t when;                    /* since virtual_init() */
+        int code;                       /* CHANGES_TAKEN: the workloads of the world; CHANGES_EXPIRED, or an errno */
+        bool over;
+};
+
 struct fake_source {
         struct source source;           /* first: the operations cast back */
         struct virtual_waiter *v;
         struct fake_world worlds[16];
         size_t n_worlds;
+        struct fake_change changes[16];
+        size_t n_changes;
         struct fake_note notes[4096];
         size_t n_notes;
         bool file_unchanged;            /* the folder was touched, the discovery file was not */
@@ -78,6 +93,10 @@ struct fake_source {
 
 /* Moves (a search follows failures), knows no endpoint, world 0 is a good ToolHive on port 50001. */
 void fake_init(struct fake_source *fake, struct virtual_waiter *v);
+/* Once, before anything is asked: in place of ToolHive's ways. */
+void fake_be_cluster(struct fake_source *fake);
+/* Then, in ascending order: a change is to be told. */
+void fake_change_at(struct fake_source *fake, usec_t when, int code);
 /* Times in ascending order; from 0 replaces the first world. */
 void fake_from(struct fake_source *fake, usec_t when, struct fake_world world);
 

@@ -333,6 +333,84 @@ START_TEST(no_search_where_nothing_can_move) {
 END_TEST
 
 /* What comes from outside cannot break the line. */
+/* ---- a source that is not looked for ---- */
+
+#define CLUSTER "INFO     Connected to Kubernetes API endpoint=http://127.0.0.1:50001 version=v1.34.1\n"
+#define CLUSTER_FAILED(attempt, max, error, backoff) \
+        "WARNING  Kubernetes API connection failed attempt=" attempt " max_retries=" max " error=" error \
+        " backoff_seconds=" backoff "\n"
+
+/* Its first answer makes it known, whatever it says; nothing is rediscovered, and nothing retried at once. */
+START_TEST(a_cluster) {
+        static const double seconds[] = { 0, 1, 3, 3 };
+
+        fake_be_cluster(&fake);
+        fake_from(&fake, 0, FAKE_NOBODY);
+        fake_from(&fake, virtual_seconds(2), (struct fake_world) { .port = 50001 });
+        ck_assert_int_eq(run(), 0);
+        ck_assert_int_eq(run(), 0);
+        capture_expect(CLUSTER_FAILED("1", "100", "\"Connection refused\"", "1.0")
+                       CLUSTER_FAILED("2", "100", "\"Connection refused\"", "2.0")
+                       CLUSTER
+                       "INFO     Kubernetes API connection restored endpoint=http://127.0.0.1:50001 attempts=2 "
+                       "outage_seconds=3.0\n");
+        fake_expect_calls(&fake, CALL_LIST_WORKLOADS, 4, seconds);
+        ck_assert_uint_eq(fake_searches(&fake, NULL, 0), 0);
+        ck_assert_str_eq(snapshot.connection.endpoint, "http://127.0.0.1:50001");
+        ck_assert_str_eq(snapshot.connection.version, "v1.34.1");
+        ck_assert_uint_eq(snapshot.counters.scans + snapshot.counters.port_changes, 0);
+        ck_assert_uint_eq(snapshot.counters.failures, 2);
+}
+END_TEST
+
+START_TEST(a_cluster_that_denies) {
+        struct outcome outcome;
+
+        fake_be_cluster(&fake);
+        fake_from(&fake, 0, (struct fake_world) {
+                .port = 50001, .version = "", .replies = FAKE_ALL(FAKE_ANSWER, .status = 403, .error = "forbidden") });
+        ck_assert_int_eq(run_for(CALL_LIST_WORKLOADS, &outcome), OPERATION_ANSWER);
+        ck_assert_int_eq(run_for(CALL_LIST_WORKLOADS, &outcome), OPERATION_ANSWER);
+        /* It may keep its version to itself. */
+        capture_expect("INFO     Connected to Kubernetes API endpoint=http://127.0.0.1:50001\n");
+        ck_assert_uint_eq(snapshot.counters.failures, 0);
+        ck_assert_uint_eq(snapshot.counters.requests_answer, 2);
+}
+END_TEST
+
+/* What is asked for longer than the delay is given; and nothing looks for it after the last attempt. */
+START_TEST(a_cluster_that_stays_away) {
+        static const double seconds[] = { 0, 30, 60 };
+
+        configure(3, 1.0, 60.0);
+        fake_be_cluster(&fake);
+        fake_from(&fake, 0, (struct fake_world) {
+                .port = 50001,
+                .replies = FAKE_ALL(FAKE_FAILED, .status = 503, .error = "HTTP 503", .retry_after = 30 * USEC_PER_SEC) });
+        ck_assert_int_eq(run(), OPERATION_EXHAUSTED);
+        capture_expect(CLUSTER_FAILED("1", "3", "\"HTTP 503\"", "30.0")
+                       CLUSTER_FAILED("2", "3", "\"HTTP 503\"", "30.0")
+                       CLUSTER_FAILED("3", "3", "\"HTTP 503\"", "0.0")
+                       "ERROR    All retry attempts exhausted. Kubernetes API is unavailable. total_attempts=3\n"
+                       "CRITICAL Kubernetes API connection failure - exiting max_retries=3 last_error=\"HTTP 503\"\n");
+        fake_expect_calls(&fake, CALL_LIST_WORKLOADS, 3, seconds);
+        ck_assert_uint_eq(fake_searches(&fake, NULL, 0), 0);
+}
+END_TEST
+
+/* Changes end a wait only where they are asked for: between polls, and not between attempts. */
+START_TEST(waits_for_changes) {
+        fake_be_cluster(&fake);
+        fake_change_at(&fake, virtual_seconds(5), CHANGES_TAKEN);
+        ck_assert_int_eq(operations_wait(&operations, VIRTUAL_START + virtual_seconds(3), WAIT_CHANGE), 0);
+        ck_assert_uint_eq(virtual_elapsed(&v), virtual_seconds(3));
+        ck_assert_int_eq(operations_wait(&operations, VIRTUAL_START + virtual_seconds(7), WAIT_CONNECTION), 0);
+        ck_assert_uint_eq(virtual_elapsed(&v), virtual_seconds(7));
+        ck_assert_int_eq(operations_wait(&operations, VIRTUAL_START + virtual_seconds(9), WAIT_CHANGE), WAIT_CHANGE);
+        ck_assert_uint_eq(virtual_elapsed(&v), virtual_seconds(7));
+}
+END_TEST
+
 START_TEST(hostile_words_stay_in_their_quotes) {
         fake_from(&fake, 0, (struct fake_world) {
                 .port = 50001,
@@ -815,6 +893,10 @@ int main(void) {
         tcase_add_test(tests, sockets_are_told_as_endpoints);
         tcase_add_test(tests, several_found_are_told_once);
         tcase_add_test(tests, no_search_where_nothing_can_move);
+        tcase_add_test(tests, a_cluster);
+        tcase_add_test(tests, a_cluster_that_denies);
+        tcase_add_test(tests, a_cluster_that_stays_away);
+        tcase_add_test(tests, waits_for_changes);
         tcase_add_test(tests, hostile_words_stay_in_their_quotes);
 
         tests = suite_case(suite, "arithmetic", setup, teardown);
