@@ -491,6 +491,99 @@ START_TEST(woken_with_nothing_left_to_poll) {
 }
 END_TEST
 
+/* ---- in a cluster ---- */
+
+#define ONE_WORKLOAD "{\"workloads\":[{\"name\":\"c\",\"status\":\"running\",\"url\":\"http://h/c\"}]}"
+
+static void begin_in_a_cluster(void) {
+        settings.runtime_mode = RUNTIME_K8S;
+        settings.k8s_api_server_url = (char *) "http://127.0.0.1:50001";
+        fake_be_cluster(&fake);
+}
+
+/* Known as it happens, without asking; the next list comes when it would have come. */
+START_TEST(changes_between_polls) {
+        begin_in_a_cluster();
+        fake_from(&fake, 30 * S, (struct fake_world) { .port = 50001, .workloads = ONE_WORKLOAD });
+        fake_change_at(&fake, 30 * S, CHANGES_TAKEN);
+        ck_assert_int_eq(run_until(70), 0);
+        fake_expect_calls(&fake, CALL_KINDS, 2, (double[]) { 0, 60 });
+        ck_assert_uint_eq(fake_checks(&fake, NULL, 0), 0);
+        capture_expect_end("INFO     Workload removed name=a\n"
+                           "INFO     Workload removed name=b\n"
+                           "INFO     Workload added name=c status=running url=http://h/c\n"
+                           "INFO     Workloads polled total=1 running=1 skipped=0 added=1 removed=2 changed=0\n");
+        expect_datagram("STATUS=Connected to Kubernetes API v1.34.1 on http://127.0.0.1:50001: 2 workloads (1 running)", 0);
+        expect_datagram("STATUS=Connected to Kubernetes API v1.34.1 on http://127.0.0.1:50001: 1 workload (1 running)", 30);
+        ck_assert_str_eq(state_member("connection", "toolhive_version"), "null");
+        ck_assert_str_eq(state_member("workloads", "total"), "1");
+}
+END_TEST
+
+/* Too old to go on from: a list at once, and from then on in step with that one. */
+START_TEST(changes_expire) {
+        begin_in_a_cluster();
+        fake_change_at(&fake, 30 * S, CHANGES_EXPIRED);
+        ck_assert_int_eq(run_until(100), 0);
+        fake_expect_calls(&fake, CALL_KINDS, 3, (double[]) { 0, 30, 90 });
+        ck_assert_uint_eq(capture_count("WARNING"), 0);
+}
+END_TEST
+
+START_TEST(changes_that_cannot_be_taken) {
+        begin_in_a_cluster();
+        fake_change_at(&fake, 30 * S, -ENOMEM);
+        ck_assert_int_eq(run_until(0), 1);
+        ck_assert_uint_eq(virtual_elapsed(&v), virtual_seconds(30));
+        capture_expect_end("CRITICAL Internal failure - exiting error=\"Cannot allocate memory\"\n");
+}
+END_TEST
+
+/* Listed once, and then watched; that the API server is there is asked all the same. */
+START_TEST(changes_with_nothing_left_to_poll) {
+        begin_in_a_cluster();
+        settings.workload_polling_interval = 0;
+        fake_change_at(&fake, 30 * S, CHANGES_TAKEN);
+        fake_change_at(&fake, 100 * S, CHANGES_EXPIRED);
+        ck_assert_int_eq(run_until(170), 0);
+        fake_expect_calls(&fake, CALL_LIST_WORKLOADS, 2, (double[]) { 0, 100 });
+        fake_expect_calls(&fake, CALL_VERSION, 2, (double[]) { 90, 160 });
+}
+END_TEST
+
+/* Not during the start-up delay, nor in an outage, whose end brings a list anyway. */
+START_TEST(changes_wait) {
+        begin_in_a_cluster();
+        settings.startup_polling_delay = 20 * S;
+        fake_change_at(&fake, 10 * S, CHANGES_TAKEN);
+        fake_change_at(&fake, 82 * S, CHANGES_TAKEN);
+        fake_from(&fake, 75 * S, FAKE_NOBODY);
+        fake_from(&fake, 85 * S, (struct fake_world) { GOOD });
+        ck_assert_int_eq(run_until(100), 0);
+        fake_expect_calls(&fake, CALL_LIST_WORKLOADS, 5, (double[]) { 20, 80, 81, 83, 87 });
+        ck_assert(fake.changes[0].over && fake.changes[1].over);
+        ck_assert_uint_eq(capture_count("connection restored"), 1);
+}
+END_TEST
+
+/* What is wrong beside the list degrades the service, and a change may end that. */
+START_TEST(degraded_by_a_part) {
+        begin_in_a_cluster();
+        fake_from(&fake, 10 * S, (struct fake_world) { GOOD, .problem = {
+                .verdict = VERDICT_ANSWER, .status = 403, .of_watch = true,
+                .denied = { "watch", "mcpservers", "all namespaces", "a role" } } });
+        fake_from(&fake, 20 * S, (struct fake_world) { GOOD });
+        fake_change_at(&fake, 10 * S, CHANGES_TAKEN);
+        fake_change_at(&fake, 20 * S, CHANGES_TAKEN);
+        ck_assert_int_eq(run_until(30), 0);
+        expect_datagram("STATUS=Degraded: Kubernetes API denies the account to watch mcpservers in all namespaces", 10);
+        expect_datagram("STATUS=Connected to Kubernetes API v1.34.1 on http://127.0.0.1:50001: 2 workloads (1 running)", 20);
+        fake_expect_calls(&fake, CALL_LIST_WORKLOADS, 5, (double[]) { 0, 11, 12, 14, 18 });
+        ck_assert_uint_eq(capture_count("WARNING"), 1);
+        ck_assert_str_eq(state_member("workloads", "problem"), "null");
+}
+END_TEST
+
 /* There is nothing to check yet, and the administrator wanted the delay. */
 START_TEST(start_up_delay_holds) {
         settings.startup_polling_delay = 300 * S;
@@ -830,6 +923,14 @@ int main(void) {
         tcase_add_test(tests, reload_polls_both);
         tcase_add_test(tests, reload_during_an_outage);
         tcase_add_test(tests, reload_during_a_call);
+
+        tests = suite_case(suite, "in a cluster", setup, teardown);
+        tcase_add_test(tests, changes_between_polls);
+        tcase_add_test(tests, changes_expire);
+        tcase_add_test(tests, changes_that_cannot_be_taken);
+        tcase_add_test(tests, changes_with_nothing_left_to_poll);
+        tcase_add_test(tests, changes_wait);
+        tcase_add_test(tests, degraded_by_a_part);
 
         tests = suite_case(suite, "systemd", setup, teardown);
         tcase_add_test(tests, ready_while_toolhive_is_slow);
