@@ -181,6 +181,23 @@ START_TEST(time_is_up_in_a_search) {
 }
 END_TEST
 
+/* What is not searched for was not "not found". */
+START_TEST(time_is_up_with_a_cluster) {
+        fake_be_cluster(&fake);
+        fake_from(&fake, 0, HANGING);
+        ck_assert_int_eq(run(30, CALL_LIST_WORKLOADS), COMMAND_FAILED);
+        capture_expect(ERROR("Kubernetes API does not answer: gave up after 30 s"));
+
+        virtual_init(&v);
+        fake_init(&fake, &v);
+        fake_be_cluster(&fake);
+        fake_from(&fake, 0, FAKE_NOBODY);
+        ck_assert_int_eq(run(2, CALL_LIST_WORKLOADS), COMMAND_FAILED);
+        capture_expect_end(ERROR("Kubernetes API unavailable (Connection refused): gave up after 2 s and 2 attempts"));
+        ck_assert_uint_eq(fake_searches(&fake, NULL, 0), 0);
+}
+END_TEST
+
 START_TEST(time_goes_on_during_a_suspend) {
         fake_from(&fake, 0, FAKE_NOBODY);
         virtual_suspend_at(&v, virtual_seconds(5), virtual_seconds(3600));
@@ -331,13 +348,39 @@ START_TEST(urls_are_completed) {
 }
 END_TEST
 
+/* What a part of the cluster was refused is told beside the list, which is had. */
+START_TEST(a_part_is_refused) {
+        static const struct outcome denied = {
+                .verdict = VERDICT_ANSWER, .status = 403, .error = "x is forbidden",
+                .denied = { "list", "virtualmcpservers", "all namespaces", "a role" },
+        };
+        _cleanup_(call_done) struct call call = { .kind = CALL_LIST_WORKLOADS };
+
+        fake_be_cluster(&fake);
+        fake_from(&fake, 0, (struct fake_world) {
+                .port = 50001, .problem = denied,
+                .workloads = "{\"workloads\":[{\"name\":\"a\",\"status\":\"running\"}]}" });
+        ck_assert_int_eq(begin(30), 0);
+        ck_assert_str_eq(client.progress.api, "Kubernetes API");
+        ck_assert_int_eq(client_run(&client, &call, "Listing workloads"), 0);
+        capture_forget();
+        ck_assert_int_eq(client_complete_list(&client, call.workloads), 0);
+        capture_expect("WARNING  Kubernetes API denies the account to list virtualmcpservers in all namespaces "
+                       "error=\"x is forbidden\"\n");
+        /* Details would tell no URL that the list does not have. */
+        ck_assert_uint_eq(fake_calls(&fake, CALL_WORKLOAD_DETAILS, NULL, 0), 0);
+        client_done(&client);
+}
+END_TEST
+
 /* ---- where it looks first ---- */
 
 #define SERVICE "http://127.0.0.1:50005"
 
 /* A service that runs, as its state file tells it, until state_file_close(). */
-static void start_service(struct state_file *file) {
+static void start_service_in(struct state_file *file, enum runtime_mode mode) {
         struct snapshot snapshot = {
+                .runtime_mode = mode,
                 .pid = 4711,
                 .started_at = VIRTUAL_REALTIME_START,
                 .connection = { .state = CONNECTION_CONNECTED, .since = VIRTUAL_REALTIME_START, .port = 50005,
@@ -351,6 +394,10 @@ static void start_service(struct state_file *file) {
         snprintf(path, sizeof path, "%s/state.json", folder);
         ck_assert_int_eq(state_file_open(file, path, NULL, snapshot.started_at), 0);
         ck_assert_int_eq(state_file_write(file, &snapshot, true), 0);
+}
+
+static void start_service(struct state_file *file) {
+        start_service_in(file, RUNTIME_DOCKER);
 }
 
 static void remove_service(struct state_file *file) {
@@ -416,6 +463,21 @@ START_TEST(a_given_address_wins) {
                 ck_assert_msg(!last_endpoint[0], "%s: %s", given[i], last_endpoint);
                 ck_assert_uint_eq(fake_checks(&fake, NULL, 0), 0);
         }
+        remove_service(&file);
+}
+END_TEST
+
+/* In Kubernetes the address is a setting, and goes with the token and the certificates. */
+START_TEST(a_cluster_is_where_the_settings_say) {
+        struct state_file file;
+
+        start_service_in(&file, RUNTIME_K8S);
+        settings_with_service("--runtime-mode=k8s");
+        fake_be_cluster(&fake);
+        strcpy(last_endpoint, "nothing yet");
+        ck_assert_int_eq(run(30, CALL_LIST_WORKLOADS), COMMAND_OK);
+        ck_assert_str_eq(last_endpoint, "");
+        ck_assert_uint_eq(fake_checks(&fake, NULL, 0), 0);
         remove_service(&file);
 }
 END_TEST
@@ -548,6 +610,7 @@ int main(void) {
         tcase_add_test(tcase, time_is_up_after_one_attempt);
         tcase_add_test(tcase, time_is_up_in_a_hanging_call);
         tcase_add_test(tcase, time_is_up_in_a_search);
+        tcase_add_test(tcase, time_is_up_with_a_cluster);
         tcase_add_test(tcase, time_goes_on_during_a_suspend);
         tcase_add_test(tcase, a_signal_ends_a_wait);
         tcase_add_test(tcase, a_signal_ends_a_call);
@@ -558,9 +621,11 @@ int main(void) {
         tcase_add_test(tcase, a_new_limit_forgets_the_old_one);
         tcase_add_test(tcase, a_new_limit_keeps_a_stop);
         tcase_add_test(tcase, urls_are_completed);
+        tcase_add_test(tcase, a_part_is_refused);
         tcase_add_test(tcase, the_running_service_knows_where);
         tcase_add_test(tcase, an_address_that_does_not_answer_is_searched_for);
         tcase_add_test(tcase, a_given_address_wins);
+        tcase_add_test(tcase, a_cluster_is_where_the_settings_say);
         tcase_add_test(tcase, a_service_that_ended_is_not_asked_for);
         tcase_add_test(tcase, the_wait_counts_down);
         tcase_add_test(tcase, only_the_last_word_is_logged_beside_the_line);
