@@ -159,11 +159,13 @@ class TestShow(CommandCase):
                             ("tools/fetsh", "There is no workload named tools/fetsh: did you mean tools/fetch?"),
                             ("other/all", "There is no workload named other/all"),
                             ("a/b/c", "There is no workload named a/b/c"),
-                            ("tools/", "There is no workload named tools/"),
                             ("/all", "There is no workload named /all")):
             with self.subTest(name=name):
                 self.assertEqual(self.bad(4, "show", name).partition(": did you")[0].removeprefix("ERROR    "),
                                  words.partition(": did you")[0])
+
+    def test_a_namespace_without_a_name(self):
+        self.assertIn("tools/", self.bad(78, "show", "tools/"))
 
     def test_what_is_looked_for_stays_what_was_asked_for(self):
         """No character of a name gets another meaning in the URL."""
