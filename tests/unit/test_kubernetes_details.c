@@ -83,7 +83,7 @@ END_TEST
 
 /* What would be more than a name to the API server is no name, and is not asked for. */
 START_TEST(names_that_are_none) {
-        static const char *const names[] = { "x,metadata.namespace=a", "x=y", "a\\,b", "a/x,y", "=", "," };
+        static const char *const names[] = { "x,metadata.namespace=a", "x=y", "a\\,b", "a\\b", "a/x,y", "=", "," };
 
         objects("{\"add\":[\"a/x\"]}");
         expect_none("none");

@@ -551,10 +551,16 @@ START_TEST(changes_with_nothing_left_to_poll) {
 }
 END_TEST
 
+static void expect_no_change_yet(enum call_kind kind _unused_) {
+        if (fake.n_notes == 1)
+                ck_assert(!fake.changes[0].over);
+}
+
 /* Not during the start-up delay, nor in an outage, whose end brings a list anyway. */
 START_TEST(changes_wait) {
         begin_in_a_cluster();
         settings.startup_polling_delay = 20 * S;
+        fake.on_call = expect_no_change_yet;
         fake_change_at(&fake, 10 * S, CHANGES_TAKEN);
         fake_change_at(&fake, 82 * S, CHANGES_TAKEN);
         fake_from(&fake, 75 * S, FAKE_NOBODY);
