@@ -138,7 +138,8 @@ static void expect_items(const char *items) {
         for (size_t i = 0; i < call.workloads->n_items; i++) {
                 const struct workload *workload = call.workloads->items[i];
 
-                size += (size_t) snprintf(had + size, sizeof had - size, "%s%s/%s:%s", i > 0 ? " " : "", workload->namespace,
+                size += (size_t) snprintf(had + size, sizeof had - size, "%s%s/%s:%s", i > 0 ? " " : "",
+                                          workload->namespace,
                                           workload->name, workload->status);
                 ck_assert_uint_lt(size, sizeof had);
         }

@@ -77,7 +77,8 @@ START_TEST(one_namespace) {
         settings.k8s_all_namespaces = false;
         settings.k8s_namespace = (char *) "tools";
         cluster_open();
-        objects("{\"add\":[\"tools/fetch\",\"other/fetch\",\"virtualmcpservers/tools/all\",\"mcpremoteproxies/other/far\"]}");
+        objects("{\"add\":[\"tools/fetch\",\"other/fetch\",\"virtualmcpservers/tools/all\","
+                "\"mcpremoteproxies/other/far\"]}");
         expect_list("tools/all:running tools/fetch:running");
         standin_expect_requests(&standin, VERSION LIST(V1BETA1 "/namespaces/tools/mcpservers")
                                 LIST(V1BETA1 "/namespaces/tools/virtualmcpservers")
@@ -111,7 +112,8 @@ START_TEST(filters) {
         char *groups[] = { (char *) "web", NULL }, *names[] = { (char *) "inspector", NULL };
         struct workload_filter filter = { groups, names };
 
-        objects("{\"add\":[\"tools/fetch\",{\"namespace\":\"tools\",\"name\":\"page\",\"spec\":{\"groupRef\":{\"name\":\"web\"}}},"
+        objects("{\"add\":[\"tools/fetch\",{\"namespace\":\"tools\",\"name\":\"page\","
+                "\"spec\":{\"groupRef\":{\"name\":\"web\"}}},"
                 "{\"namespace\":\"tools\",\"name\":\"inspector\",\"spec\":{\"groupRef\":{\"name\":\"web\"}}}]}");
         call.filter = &filter;
         expect_list("tools/page:running");
@@ -121,7 +123,8 @@ END_TEST
 
 /* ToolHive's first generation beside the second, as after an upgrade. */
 START_TEST(both_generations) {
-        objects("{\"add\":[{\"name\":\"old\",\"old\":true},\"new\",{\"resource\":\"virtualmcpservers\",\"name\":\"v\",\"old\":true}]}");
+        objects("{\"add\":[{\"name\":\"old\",\"old\":true},\"new\",{\"resource\":\"virtualmcpservers\",\"name\":\"v\","
+                "\"old\":true}]}");
         expect_list("default/new:running default/old:running default/v:running");
         for (size_t i = 0; i < 3; i++)
                 ck_assert_str_eq(call.workloads->items[i]->group, "default");
@@ -152,7 +155,8 @@ END_TEST
 /* What continues the list is the server's own, and any character may be in it. */
 START_TEST(escaped_continuation) {
         behave("status", "LIST *mcpservers", 1,
-               ",\"code\":200,\"body\":\"{\\\"metadata\\\":{\\\"continue\\\":\\\"a+b/c=&?#% \\u00e9\\\"},\\\"items\\\":[]}\"");
+               ",\"code\":200,\"body\":\"{\\\"metadata\\\":{\\\"continue\\\":\\\"a+b/c=&?#% \\u00e9\\\"},"
+               "\\\"items\\\":[]}\"");
         attempt(CALL_LIST_WORKLOADS, NULL);
         standin_expect_requests(&standin, VERSION FIRST("mcpservers")
                                 "GET " V1BETA1 "/mcpservers?limit=500&continue=a%2Bb%2Fc%3D%26%3F%23%25%20%C3%A9\n"
@@ -211,7 +215,8 @@ START_TEST(old_installation) {
         expect_list("default/old:running");
         ck_assert_str_eq(call.missing, "virtualmcpservers, mcpremoteproxies");
         expect_problem(NULL);
-        standin_expect_requests(&standin, VERSION FIRST("mcpservers") LIST(V1ALPHA1 "/mcpservers") FIRST("virtualmcpservers")
+        standin_expect_requests(&standin, VERSION FIRST("mcpservers") LIST(V1ALPHA1 "/mcpservers")
+                                FIRST("virtualmcpservers")
                                 LIST(V1ALPHA1 "/virtualmcpservers") FIRST("mcpremoteproxies")
                                 LIST(V1ALPHA1 "/mcpremoteproxies"));
 
@@ -384,9 +389,11 @@ END_TEST
 
 int main(void) {
         const TTest *const tests[] = {
-                all_resources, same_name_twice, version, what_it_is, one_namespace, below_a_path, filters, both_generations, pages,
-                escaped_continuation, pages_that_expire, pages_begun_anew, old_installation, taken_away, not_installed, refused_in_part,
-                refused_and_known, refused_and_not_wanted, refused_altogether, not_known, refused_for_several_reasons,
+                all_resources, same_name_twice, version, what_it_is, one_namespace, below_a_path,
+                filters, both_generations, pages, escaped_continuation, pages_that_expire,
+                pages_begun_anew, old_installation, taken_away, not_installed, refused_in_part,
+                refused_and_known, refused_and_not_wanted, refused_altogether, not_known,
+                refused_for_several_reasons,
         };
         Suite *suite = suite_create("kubernetes");
         TCase *tcase = cluster_case(suite, "lists");

@@ -122,7 +122,8 @@ END_TEST
 /* A server whose next page is the one that was asked for: it is not asked for a third time. */
 START_TEST(list_without_end) {
         static const struct server_script endless = {
-                .answer = "HTTP/1.1 200 OK\r\nContent-Length: 42\r\n\r\n{\"metadata\":{\"continue\":\"x\"},\"items\":null}",
+                .answer = "HTTP/1.1 200 OK\r\nContent-Length: 42\r\n\r\n{\"metadata\":{\"continue\":\"x\"},"
+                          "\"items\":null}",
                 .end = SERVER_KEEP,
         };
         struct server server;
@@ -148,18 +149,22 @@ static const struct {
         usec_t retry_after;
 } statuses[] = {
         { STATUS(500, ""), 500, VERDICT_ANSWER, "Internal Server Error", USEC_INFINITY },
-        { STATUS(400, ",\"body\":\"{\\\"kind\\\":\\\"Status\\\",\\\"message\\\":\\\"no way\\\"}\""), 400, VERDICT_ANSWER,
+        { STATUS(400, ",\"body\":\"{\\\"kind\\\":\\\"Status\\\",\\\"message\\\":\\\"no way\\\"}\""), 400,
+          VERDICT_ANSWER,
           "no way", USEC_INFINITY },
-        { STATUS(302, ",\"body\":\"\",\"headers\":{\"Location\":\"http://127.0.0.1:1/\"}"), 302, VERDICT_ANSWER, "HTTP 302",
+        { STATUS(302, ",\"body\":\"\",\"headers\":{\"Location\":\"http://127.0.0.1:1/\"}"), 302, VERDICT_ANSWER,
+          "HTTP 302",
           USEC_INFINITY },
         { STATUS(500, ",\"headers\":{\"Retry-After\":\"7\"}"), 500, VERDICT_ANSWER, "Internal Server Error",
           7 * USEC_PER_SEC },
-        { STATUS(201, ",\"body\":\"{}\""), 201, VERDICT_ANSWER, "Unusable body: not what was asked for", USEC_INFINITY },
+        { STATUS(201, ",\"body\":\"{}\""), 201, VERDICT_ANSWER, "Unusable body: not what was asked for",
+          USEC_INFINITY },
         { STATUS(429, ""), 429, VERDICT_FAILED, "HTTP 429", USEC_INFINITY },
         { STATUS(429, ",\"headers\":{\"Retry-After\":\"1\"}"), 429, VERDICT_FAILED, "HTTP 429", USEC_PER_SEC },
         { STATUS(502, ""), 502, VERDICT_FAILED, "HTTP 502", USEC_INFINITY },
         { STATUS(503, ",\"headers\":{\"Retry-After\":\"300\"}"), 503, VERDICT_FAILED, "HTTP 503", 300 * USEC_PER_SEC },
-        { STATUS(504, ",\"headers\":{\"Retry-After\":\"86400\"}"), 504, VERDICT_FAILED, "HTTP 504", 300 * USEC_PER_SEC },
+        { STATUS(504, ",\"headers\":{\"Retry-After\":\"86400\"}"), 504, VERDICT_FAILED, "HTTP 504",
+          300 * USEC_PER_SEC },
         { STATUS(501, ""), 501, VERDICT_ANSWER, "Internal Server Error", USEC_INFINITY },
         { STATUS(505, ""), 505, VERDICT_ANSWER, "Internal Server Error", USEC_INFINITY },
 };
@@ -330,15 +335,16 @@ START_TEST(token_is_replaced_meanwhile) {
         require_token("else");
         waiter_set_hooks(&v.waiter, 0, replace_token, NULL, third);
         expect(CALL_LIST_WORKLOADS, VERDICT_ANSWER, 401, "Unauthorized");
-        standin_expect_requests(&standin, "GET " V1BETA1 "/mcpservers?limit=500\nGET " V1BETA1 "/mcpservers?limit=500\n");
+        standin_expect_requests(&standin, LIST(V1BETA1 "/mcpservers") LIST(V1BETA1 "/mcpservers"));
         expect(CALL_LIST_WORKLOADS, VERDICT_ANSWER, 401, "Unauthorized");
-        standin_expect_requests(&standin, "GET " V1BETA1 "/mcpservers?limit=500\n");
+        standin_expect_requests(&standin, LIST(V1BETA1 "/mcpservers"));
 }
 END_TEST
 
 /* Whoever named the file is told; asking without it would only be refused. */
 START_TEST(token_that_is_none) {
-        static const char *const bad[] = { "", "\n", "two words", "two\nlines", " word", "w\xC3\xB6rd", "word\x7F", "a\tb" };
+        static const char *const bad[] = { "", "\n", "two words", "two\nlines", " word", "w\xC3\xB6rd", "word\x7F",
+                                           "a\tb" };
         char error[ERROR_MAX], *path = cluster_token("word");
 
         settings.k8s_token_file = path;
@@ -365,7 +371,8 @@ START_TEST(token_is_withheld) {
                 { "https://10.0.0.1:443", false }, { "https://kubernetes.default.svc", false },
                 { "http://127.0.0.1:8001", false }, { "http://localhost:8001", false }, { "http://[::1]:8001", false },
                 { "http://127.9.9.9", false }, { "http://10.0.0.1:8001", true }, { "http://kubernetes:8001", true },
-                { "http://localhost.example:8001", true }, { "http://[fd00::1]", true }, { "http://127.0.0.1.example", true },
+                { "http://localhost.example:8001", true }, { "http://[fd00::1]", true },
+                { "http://127.0.0.1.example", true },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
@@ -389,9 +396,10 @@ END_TEST
 
 int main(void) {
         const TTest *const tests[] = {
-                no_lists, empty_lists, bad_objects, too_many, list_without_end, other_statuses, failures,
-                failure_in_the_middle, stopped, no_version, no_such_operation, token_is_read_each_time,
-                token_is_replaced_meanwhile, token_that_is_none, token_is_withheld, no_token,
+                no_lists, empty_lists, bad_objects, too_many, list_without_end, other_statuses,
+                failures, failure_in_the_middle, stopped, no_version, no_such_operation,
+                token_is_read_each_time, token_is_replaced_meanwhile, token_that_is_none,
+                token_is_withheld, no_token,
         };
         Suite *suite = suite_create("kubernetes answers");
         TCase *tcase = cluster_case(suite, "answers");

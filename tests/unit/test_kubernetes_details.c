@@ -62,7 +62,8 @@ START_TEST(in_one_namespace) {
         objects("{\"add\":[\"tools/fetch\",\"other/fetch\",\"other/github\"]}");
         ask("fetch");
         ck_assert(call.found);
-        standin_expect_requests(&standin, VERSION SELECTED(V1BETA1 "/namespaces/tools/mcpservers", "metadata.name%3Dfetch")
+        standin_expect_requests(&standin, VERSION SELECTED(V1BETA1 "/namespaces/tools/mcpservers",
+                                                           "metadata.name%3Dfetch")
                                 SELECTED(V1BETA1 "/namespaces/tools/virtualmcpservers", "metadata.name%3Dfetch")
                                 SELECTED(V1BETA1 "/namespaces/tools/mcpremoteproxies", "metadata.name%3Dfetch"));
         expect_none("github");
@@ -71,7 +72,8 @@ START_TEST(in_one_namespace) {
 END_TEST
 
 START_TEST(several) {
-        objects("{\"add\":[\"a/x\",\"b/x\",\"virtualmcpservers/b/x\",\"mcpremoteproxies/c/x\",\"mcpremoteproxies/c/y\"]}");
+        objects("{\"add\":[\"a/x\",\"b/x\",\"virtualmcpservers/b/x\",\"mcpremoteproxies/c/x\","
+                "\"mcpremoteproxies/c/y\"]}");
         expect_several("x", "a/x, b/x, b/x, c/x");
         expect_several("b/x", "b/x, b/x");
         ask("a/x");
@@ -92,7 +94,8 @@ START_TEST(names_that_are_none) {
                 expect_none(names[i]);
         standin_expect_requests(&standin, "");
         expect_none("a b&limit?#%/\xC3\xA9");
-        standin_expect_requests(&standin, SELECTED_ALL("metadata.name%3D%C3%A9%2Cmetadata.namespace%3Da%20b%26limit%3F%23%25"));
+        standin_expect_requests(&standin, SELECTED_ALL("metadata.name%3D%C3%A9%2Cmetadata.namespace%3D"
+                                                       "a%20b%26limit%3F%23%25"));
 }
 END_TEST
 
@@ -121,17 +124,21 @@ END_TEST
 
 START_TEST(server) {
         objects("{\"add\":[{\"namespace\":\"tools\",\"name\":\"fetch\",\"spec\":{"
-                "\"transport\":\"stdio\",\"image\":\"i:1\",\"proxyPort\":8080,\"mcpPort\":9090,\"args\":[\"--verbose\",\"x\"],"
+                "\"transport\":\"stdio\",\"image\":\"i:1\",\"proxyPort\":8080,\"mcpPort\":9090,"
+                "\"args\":[\"--verbose\",\"x\"],"
                 "\"groupRef\":{\"name\":\"web\"},"
                 "\"env\":[{\"name\":\"PUBLIC\",\"value\":\"hidden\"},{\"name\":\"OTHER\",\"value\":\"hidden\"}],"
-                "\"secrets\":[{\"name\":\"s\",\"key\":\"k\",\"targetEnvName\":\"TOKEN\"},{\"name\":\"s\",\"key\":\"KEY\"}],"
+                "\"secrets\":[{\"name\":\"s\",\"key\":\"k\",\"targetEnvName\":\"TOKEN\"},"
+                "{\"name\":\"s\",\"key\":\"KEY\"}],"
                 "\"permissionProfile\":{\"type\":\"builtin\",\"name\":\"network\"}},"
                 "\"status\":{\"message\":\"all is well\",\"url\":\"http://fetch:8080/mcp\"}}]}");
         expect_found("fetch",
-                     "{ \"name\": \"fetch\", \"namespace\": \"tools\", \"resource\": \"mcpservers\", \"status\": \"running\", "
-                     "\"proxy_url\": \"http://fetch:8080/mcp\", \"transport\": \"stdio\", \"group\": \"web\", "
-                     "\"image\": \"i:1\", \"proxy_mode\": \"streamable-http\", \"proxy_port\": 8080, \"target_port\": 9090, "
-                     "\"cmd_arguments\": [ \"--verbose\", \"x\" ], \"env_vars\": { \"PUBLIC\": \"\", \"OTHER\": \"\" }, "
+                     "{ \"name\": \"fetch\", \"namespace\": \"tools\", \"resource\": \"mcpservers\", "
+                     "\"status\": \"running\", \"proxy_url\": \"http://fetch:8080/mcp\", \"transport\": \"stdio\", "
+                     "\"group\": \"web\", "
+                     "\"image\": \"i:1\", \"proxy_mode\": \"streamable-http\", \"proxy_port\": 8080, "
+                     "\"target_port\": 9090, \"cmd_arguments\": [ \"--verbose\", \"x\" ], "
+                     "\"env_vars\": { \"PUBLIC\": \"\", \"OTHER\": \"\" }, "
                      "\"secrets\": [ { \"target\": \"TOKEN\" }, { \"target\": \"KEY\" } ], "
                      "\"permission_profile\": { \"name\": \"network\" }, \"message\": \"all is well\" }");
         ck_assert_ptr_null(strstr(json_object_to_json_string(call.document), "hidden"));
@@ -139,17 +146,20 @@ START_TEST(server) {
 END_TEST
 
 START_TEST(others) {
-        objects("{\"add\":[{\"resource\":\"virtualmcpservers\",\"namespace\":\"t\",\"name\":\"v\",\"spec\":{\"proxyMode\":null},"
+        objects("{\"add\":[{\"resource\":\"virtualmcpservers\",\"namespace\":\"t\",\"name\":\"v\","
+                "\"spec\":{\"proxyMode\":null},"
                 "\"status\":{\"url\":\"http://v:4483\",\"message\":null,\"phase\":\"Degraded\"}},"
                 "{\"resource\":\"mcpremoteproxies\",\"namespace\":\"t\",\"name\":\"p\",\"spec\":{\"proxyMode\":null,"
                 "\"remoteUrl\":\"https://far/mcp\",\"transport\":\"sse\",\"proxyPort\":8081},"
                 "\"status\":{\"url\":\"http://p:8081\",\"message\":\"gone\",\"phase\":\"Failed\"}}]}");
         expect_found("v", "{ \"name\": \"v\", \"namespace\": \"t\", \"resource\": \"virtualmcpservers\", "
-                     "\"status\": \"running\", \"proxy_url\": \"http://v:4483/mcp\", \"transport\": \"streamable-http\", "
+                     "\"status\": \"running\", \"proxy_url\": \"http://v:4483/mcp\", "
+                     "\"transport\": \"streamable-http\", "
                      "\"group\": \"default\" }");
         expect_found("p", "{ \"name\": \"p\", \"namespace\": \"t\", \"resource\": \"mcpremoteproxies\", "
                      "\"status\": \"failed\", \"proxy_url\": \"http://p:8081\", \"transport\": \"sse\", "
-                     "\"group\": \"default\", \"url\": \"https://far/mcp\", \"proxy_port\": 8081, \"message\": \"gone\" }");
+                     "\"group\": \"default\", \"url\": \"https://far/mcp\", \"proxy_port\": 8081, "
+                     "\"message\": \"gone\" }");
 }
 END_TEST
 
@@ -164,16 +174,19 @@ START_TEST(shapes) {
         } rows[] = {
                 { ITEM(""), BARE ", \"status\": \"unknown\", \"group\": \"default\" }" },
                 { ITEM(",\\\"spec\\\":{\\\"port\\\":8080,\\\"targetPort\\\":1}"),
-                  BARE ", \"status\": \"unknown\", \"group\": \"default\", \"proxy_port\": 8080, \"target_port\": 1 }" },
+                  BARE ", \"status\": \"unknown\", \"group\": \"default\", \"proxy_port\": 8080, "
+                  "\"target_port\": 1 }" },
                 { ITEM(",\\\"spec\\\":{\\\"proxyPort\\\":1,\\\"port\\\":2,\\\"mcpPort\\\":3,\\\"targetPort\\\":4}"),
                   BARE ", \"status\": \"unknown\", \"group\": \"default\", \"proxy_port\": 1, \"target_port\": 3 }" },
                 { ITEM(",\\\"spec\\\":{\\\"mcpPort\\\":70000,\\\"args\\\":{},\\\"env\\\":{},\\\"secrets\\\":1,"
                        "\\\"proxyMode\\\":1,\\\"remoteUrl\\\":[],\\\"permissionProfile\\\":\\\"none\\\"}"),
                   BARE ", \"status\": \"unknown\", \"group\": \"default\" }" },
-                { ITEM(",\\\"spec\\\":{\\\"remoteURL\\\":\\\"https://far\\\",\\\"args\\\":[],\\\"permissionProfile\\\":{},"
+                { ITEM(",\\\"spec\\\":{\\\"remoteURL\\\":\\\"https://far\\\",\\\"args\\\":[],"
+                       "\\\"permissionProfile\\\":{},"
                        "\\\"env\\\":[1,{},{\\\"name\\\":\\\"A\\\"}],\\\"secrets\\\":[null,{},{\\\"key\\\":7}]}"),
-                  BARE ", \"status\": \"unknown\", \"group\": \"default\", \"url\": \"https://far\", \"cmd_arguments\": [ ], "
-                  "\"env_vars\": { \"\": \"\", \"A\": \"\" }, \"secrets\": [ { }, { } ], \"permission_profile\": { } }" },
+                  BARE ", \"status\": \"unknown\", \"group\": \"default\", \"url\": \"https://far\", "
+                  "\"cmd_arguments\": [ ], \"env_vars\": { \"\": \"\", \"A\": \"\" }, "
+                  "\"secrets\": [ { }, { } ], \"permission_profile\": { } }" },
                 /* What makes no sense says its name, and what of it can be read. */
                 { ITEM(",\\\"spec\\\":{\\\"transport\\\":7,\\\"port\\\":9}"),
                   BARE ", \"status\": \"\", \"proxy_port\": 9 }" },
@@ -245,8 +258,9 @@ END_TEST
 
 int main(void) {
         const TTest *const tests[] = {
-                by_name, in_one_namespace, several, names_that_are_none, long_name, old_installation, server, others, shapes,
-                too_large, refused_in_part, failure, pages_that_expire,
+                by_name, in_one_namespace, several, names_that_are_none, long_name,
+                old_installation, server, others, shapes, too_large, refused_in_part, failure,
+                pages_that_expire,
         };
         Suite *suite = suite_create("kubernetes details");
         TCase *tcase = cluster_case(suite, "details");

@@ -66,7 +66,8 @@ static const char *stored(void) {
         for (size_t i = 0; i < listed->store.n_items; i++) {
                 const struct resource_item *item = &listed->store.items[i];
 
-                size += (size_t) snprintf(text + size, sizeof text - size, "%s%s%s%s", i > 0 ? " " : "", item->workload->name,
+                size += (size_t) snprintf(text + size, sizeof text - size, "%s%s%s%s", i > 0 ? " " : "",
+                                          item->workload->name,
                                           item->problem ? "!" : ":", item->problem ?: item->workload->status);
         }
         return text;
@@ -81,14 +82,16 @@ START_TEST(newer_versions) {
         } rows[] = {
                 { "2", "1", true }, { "1", "2", false }, { "1", "1", false }, { "10", "9", true }, { "9", "10", false },
                 { "100", "99", true }, { "099", "100", false }, { "0100", "99", true }, { "00", "0", false },
-                { "0", "00", false }, { "1", "0", true }, { "007", "7", false }, { "7", "007", false }, { "8", "007", true },
+                { "0", "00", false }, { "1", "0", true }, { "007", "7", false }, { "7", "007", false },
+                { "8", "007", true },
                 { "18446744073709551616", "18446744073709551615", true },
                 { "18446744073709551615", "18446744073709551616", false },
                 { "340282366920938463463374607431768211456", "340282366920938463463374607431768211455", true },
                 { "0000000000000000000000000000000000000000000000000000000000002", "10", false },
                 /* Where one is no number there is no order: rather once more than not at all. */
                 { "a", "b", true }, { "b", "a", true }, { "a", "a", true }, { "", "1", true }, { "1", "", true },
-                { "1a", "2", true }, { "1", "2a", true }, { "-1", "2", true }, { " 1", "2", true }, { "1.0", "2", true },
+                { "1a", "2", true }, { "1", "2a", true }, { "-1", "2", true }, { " 1", "2", true },
+                { "1.0", "2", true },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(rows); i++)
@@ -103,7 +106,8 @@ END_TEST
         "{\"metadata\":{\"name\":\"" name "\",\"namespace\":\"n\",\"resourceVersion\":\"" version "\"}," \
         "\"status\":{\"phase\":\"" phase "\"}}"
 #define EVENT(type, object) "{\"type\":\"" type "\",\"object\":" object "}\n"
-#define BOOKMARK(version) EVENT("BOOKMARK", "{\"kind\":\"MCPServer\",\"metadata\":{\"resourceVersion\":\"" version "\"}}")
+#define BOOKMARK(version) \
+        EVENT("BOOKMARK", "{\"kind\":\"MCPServer\",\"metadata\":{\"resourceVersion\":\"" version "\"}}")
 #define FAILURE(code) EVENT("ERROR", "{\"kind\":\"Status\",\"status\":\"Failure\",\"code\":" code "}")
 
 static const struct {
@@ -140,9 +144,11 @@ static const struct {
         { EVENT("BOOKMARK", "{\"metadata\":null}"), "x:running", false, "100", "100" },
         { EVENT("BOOKMARK", "{\"metadata\":{\"resourceVersion\":101}}"), "x:running", false, "100", "100" },
         /* An object that makes no sense has its place; one without a name has none. */
-        { EVENT("MODIFIED", "{\"metadata\":{\"name\":\"x\",\"namespace\":\"n\",\"resourceVersion\":\"101\"},\"spec\":[]}"),
+        { EVENT("MODIFIED", "{\"metadata\":{\"name\":\"x\",\"namespace\":\"n\",\"resourceVersion\":\"101\"},"
+                            "\"spec\":[]}"),
           "x!invalid spec", true, "101", "101" },
-        { EVENT("DELETED", "{\"metadata\":{\"name\":\"x\",\"namespace\":\"n\",\"resourceVersion\":\"101\"},\"spec\":[]}"),
+        { EVENT("DELETED", "{\"metadata\":{\"name\":\"x\",\"namespace\":\"n\",\"resourceVersion\":\"101\"},"
+                           "\"spec\":[]}"),
           "", true, "101", "101" },
         { EVENT("ADDED", OBJECT("..", "101", "Ready")), "x:running", false, "101", "101" },
         { EVENT("ADDED", "{\"metadata\":{\"resourceVersion\":\"101\"}}"), "x:running", false, "101", "101" },
@@ -215,7 +221,8 @@ END_TEST
 
 /* What was told before it stands, what comes behind it in the same piece does not. */
 START_TEST(an_end_amid_events) {
-        ck_assert(!tell(EVENT("ADDED", OBJECT("y", "101", "Ready")) "garbage\n" EVENT("ADDED", OBJECT("z", "102", "Ready"))));
+        ck_assert(!tell(EVENT("ADDED", OBJECT("y", "101", "Ready")) "garbage\n"
+                        EVENT("ADDED", OBJECT("z", "102", "Ready"))));
         ck_assert_str_eq(stored(), "x:running y:running");
         ck_assert_str_eq(listed->resource_version, "101");
 }
@@ -242,7 +249,8 @@ START_TEST(any_cuts) {
                         size_t name = (size_t) random() % ELEMENTSOF(names), phase = (size_t) random() % 3;
                         bool gone = random() % 3 == 0;
 
-                        text_addf(&stream, "{\"type\":\"%s\",\"object\":{\"metadata\":{\"name\":\"%s\",\"namespace\":\"n\","
+                        text_addf(&stream, "{\"type\":\"%s\",\"object\":{\"metadata\":{\"name\":\"%s\","
+                                           "\"namespace\":\"n\","
                                   "\"resourceVersion\":\"%u\"},\"status\":{\"phase\":\"%s\"}}}\n",
                                   gone ? "DELETED" : "MODIFIED", names[name], i, phases[phase]);
                         last[name] = gone ? NULL : phase == 0 ? "running" : phase == 1 ? "pending" : "failed";
@@ -294,7 +302,8 @@ START_TEST(long_lines) {
         size_t head;
 
         ck_assert_ptr_nonnull(line);
-        head = (size_t) sprintf(line, "{\"type\":\"ADDED\",\"object\":{\"metadata\":{\"name\":\"y\",\"namespace\":\"n\","
+        head = (size_t) sprintf(line, "{\"type\":\"ADDED\",\"object\":{\"metadata\":{\"name\":\"y\","
+                                      "\"namespace\":\"n\","
                                 "\"resourceVersion\":\"101\",\"annotations\":{\"a\":\"");
         memset(line + head, 'a', size - head);
         memcpy(line + size - strlen("\"}}}}"), "\"}}}}", strlen("\"}}}}"));

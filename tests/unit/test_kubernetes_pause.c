@@ -445,9 +445,11 @@ END_TEST
 
 int main(void) {
         const TTest *const tests[] = {
-                ends_at_once, unsteady, ends_in_time, lists_during_a_pause, expires_at_once, retry_after, no_answer, silence,
-                suspend, no_token, told_together, quiet_is_of_changes_only, sleeps_until_a_beginning_and_an_answer,
-                sleeps_until_one_holds, sleeps_until_it_was_silent_for_too_long, sleeps_until_it_may_tell,
+                ends_at_once, unsteady, ends_in_time, lists_during_a_pause, expires_at_once,
+                retry_after, no_answer, silence, suspend, no_token, told_together,
+                quiet_is_of_changes_only, sleeps_until_a_beginning_and_an_answer,
+                sleeps_until_one_holds, sleeps_until_it_was_silent_for_too_long,
+                sleeps_until_it_may_tell,
         };
         Suite *suite = suite_create("kubernetes pauses");
         TCase *tcase = cluster_case(suite, "pauses");

@@ -93,7 +93,8 @@ START_TEST(versions_of_lists) {
         ck_assert_uint_eq(watch_of(RESOURCE_SERVER)->begin_at, USEC_INFINITY);
         ck_assert_uint_eq(watch_of(RESOURCE_VIRTUAL)->begin_at, v.now);
 
-        objects("{\"raw\":{\"mcpservers\":\"{\\\"metadata\\\":{\\\"resourceVersion\\\":\\\"a b&c\\\"},\\\"items\\\":[]}\"}}");
+        objects("{\"raw\":{\"mcpservers\":\"{\\\"metadata\\\":{\\\"resourceVersion\\\":\\\"a b&c\\\"},"
+                "\\\"items\\\":[]}\"}}");
         behave("hang", WATCH, 0, "");
         for (unsigned i = 0; i < 2; i++) {
                 expect_list("");
@@ -186,7 +187,9 @@ END_TEST
 
 /* Whatever a line is, the watch ends with it, begins again, and the store holds. */
 START_TEST(lines_that_are_no_events) {
-        static const char *const lines[] = { "no event", "{}", "{\\\"type\\\":\\\"ERROR\\\",\\\"object\\\":{\\\"code\\\":500}}" };
+        static const char *const lines[] = {
+                "no event", "{}", "{\\\"type\\\":\\\"ERROR\\\",\\\"object\\\":{\\\"code\\\":500}}",
+        };
 
         objects("{\"add\":[\"tools/a\"]}");
         for (size_t i = 0; i < ELEMENTSOF(lines); i++) {
@@ -234,7 +237,8 @@ START_TEST(list_older_than_its_watch) {
         list_and_watch("");
         objects("{\"add\":[\"tools/a\"]}");
         DRIVE_UNTIL(strcmp(watch_of(RESOURCE_SERVER)->told, "219") == 0);
-        objects("{\"raw\":{\"mcpservers\":\"{\\\"metadata\\\":{\\\"resourceVersion\\\":\\\"218\\\"},\\\"items\\\":[]}\"}}");
+        objects("{\"raw\":{\"mcpservers\":\"{\\\"metadata\\\":{\\\"resourceVersion\\\":\\\"218\\\"},"
+                "\\\"items\\\":[]}\"}}");
         expect_list("");
         ck_assert_ptr_null(watch_of(RESOURCE_SERVER)->transfer);
         ck_assert_ptr_nonnull(watch_of(RESOURCE_VIRTUAL)->transfer);
@@ -474,10 +478,12 @@ END_TEST
 
 int main(void) {
         const TTest *const tests[] = {
-                from_where_the_list_ends, in_one_namespace, of_what_is_installed, of_what_was_installed, versions_of_lists, changes, nothing_new,
-                filtered, in_slices, goes_on_after_an_end, lines_that_are_no_events, line_without_end, list_leaves_it_be,
-                list_older_than_its_watch, list_tells_all, expired, expired_from_the_beginning, denied, denied_in_part,
-                token_not_known, lost, kept_connection_ends, other_events, real_clock,
+                from_where_the_list_ends, in_one_namespace, of_what_is_installed,
+                of_what_was_installed, versions_of_lists, changes, nothing_new, filtered, in_slices,
+                goes_on_after_an_end, lines_that_are_no_events, line_without_end, list_leaves_it_be,
+                list_older_than_its_watch, list_tells_all, expired, expired_from_the_beginning,
+                denied, denied_in_part, token_not_known, lost, kept_connection_ends, other_events,
+                real_clock,
         };
         Suite *suite = suite_create("kubernetes watches");
         TCase *tcase = cluster_case(suite, "watches");

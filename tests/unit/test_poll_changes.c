@@ -35,7 +35,8 @@ static void setup(void) {
         snapshot = (struct snapshot) {};
         settings = (struct settings) { .max_retries = 3, .initial_backoff = S, .max_backoff = 60 * S };
         operations_init(&operations, &settings, &fake.source, &snapshot);
-        workloads = (struct poll) { .kind = CALL_LIST_WORKLOADS, .interval = 60 * S, .report = &snapshot.workloads_poll };
+        workloads = (struct poll) { .kind = CALL_LIST_WORKLOADS, .interval = 60 * S,
+                                    .report = &snapshot.workloads_poll };
         capture_begin();
 }
 
@@ -255,21 +256,25 @@ START_TEST(not_known) {
         poll_at(0);
         ck_assert_uint_eq(capture_count("WARNING  Kubernetes API does not know the account operation"), 1);
         ck_assert_str_eq(snapshot.workloads_poll.problem,
-                         "Kubernetes API does not know the account that would list virtualmcpservers in all namespaces");
+                         "Kubernetes API does not know the account that would list virtualmcpservers in "
+                         "all namespaces");
 }
 END_TEST
 
 /* ---- rights that are not there yet ---- */
 
+#define DENYING                                                                                 \
+        ((struct fake_world) {                                                                  \
+                .port = 50001,                                                                  \
+                .replies = FAKE_ALL(FAKE_ANSWER, .status = 403, .error = "no", .denied = "mcpservers") })
+
 /* At first soon, then ever more seldom, and never later than any other answer would be asked again. */
 START_TEST(denied_ever_more_seldom) {
         static const double seconds[] = { 0, 1, 3, 7, 15, 31, 63, 123, 183, 243 };
 
-        fake_from(&fake, 0, (struct fake_world) {
-                .port = 50001, .replies = FAKE_ALL(FAKE_ANSWER, .status = 403, .error = "no", .denied = "mcpservers") });
+        fake_from(&fake, 0, DENYING);
         fake_from(&fake, 250 * S, (struct fake_world) { .port = 50001 });
-        fake_from(&fake, 400 * S, (struct fake_world) {
-                .port = 50001, .replies = FAKE_ALL(FAKE_ANSWER, .status = 403, .error = "no", .denied = "mcpservers") });
+        fake_from(&fake, 400 * S, DENYING);
         for (size_t i = 0; i < ELEMENTSOF(seconds); i++) {
                 poll_at(seconds[i]);
                 expect_due(i + 1 < ELEMENTSOF(seconds) ? seconds[i + 1] : 303);
@@ -285,8 +290,7 @@ END_TEST
 START_TEST(denied_with_other_settings) {
         settings.initial_backoff = 10 * S;
         workloads.interval = 5 * S;
-        fake_from(&fake, 0, (struct fake_world) {
-                .port = 50001, .replies = FAKE_ALL(FAKE_ANSWER, .status = 403, .error = "no", .denied = "mcpservers") });
+        fake_from(&fake, 0, DENYING);
         poll_at(0);
         expect_due(5);
 
@@ -337,9 +341,11 @@ END_TEST
 
 int main(void) {
         const TTest *const tests[] = {
-                changes_are_taken, changes_are_filtered, urls_are_not_asked_for, expired, failures_are_passed_on, polled_once,
-                missing_is_told_when_it_changes, missing_stands_in_between, a_part_is_denied, a_watch_is_denied, not_known,
-                denied_ever_more_seldom, denied_with_other_settings, changes_while_denied, denied_by_a_change,
+                changes_are_taken, changes_are_filtered, urls_are_not_asked_for, expired,
+                failures_are_passed_on, polled_once, missing_is_told_when_it_changes,
+                missing_stands_in_between, a_part_is_denied, a_watch_is_denied, not_known,
+                denied_ever_more_seldom, denied_with_other_settings, changes_while_denied,
+                denied_by_a_change,
         };
         Suite *suite = suite_create("poll changes");
         TCase *tcase = suite_case(suite, "cluster", setup, teardown);

@@ -285,7 +285,8 @@ static const struct {
         BAD_FIELD(RESOURCE_SERVER, SPEC("\"groupRef\":\"g\",\"groupRef\":\"g\""), "invalid group"),
         BAD_FIELD(RESOURCE_VIRTUAL, SPEC("\"config\":[]"), "invalid group"),
         BAD_FIELD(RESOURCE_VIRTUAL, SPEC("\"config\":{\"groupRef\":true}"), "invalid group"),
-        BAD_FIELD(RESOURCE_SERVER, "{\"metadata\":{\"name\":\"x\",\"namespace\":\"n\",\"labels\":[]}}", "invalid group"),
+        BAD_FIELD(RESOURCE_SERVER, "{\"metadata\":{\"name\":\"x\",\"namespace\":\"n\",\"labels\":[]}}",
+                  "invalid group"),
         BAD_FIELD(RESOURCE_SERVER, "{\"metadata\":{\"name\":\"x\",\"namespace\":\"n\",\"labels\":{"
                                    "\"toolhive.stacklok.dev/group\":3}}}", "invalid group"),
         BAD_FIELD(RESOURCE_SERVER, SPEC("\"image\":{}"), "invalid image"),
@@ -351,7 +352,8 @@ static const struct {
 } lengths[] = {
         { RESOURCE_SERVER, "{\"metadata\":{\"namespace\":\"n\",\"name\":\"", "\"}}", WORKLOAD_NAME_MAX, "no valid name",
           false },
-        { RESOURCE_VIRTUAL, "{\"metadata\":{\"namespace\":\"n\",\"name\":\"", "\"}}", WORKLOAD_NAME_MAX, "no valid name",
+        { RESOURCE_VIRTUAL, "{\"metadata\":{\"namespace\":\"n\",\"name\":\"", "\"}}", WORKLOAD_NAME_MAX,
+          "no valid name",
           false },
         { RESOURCE_SERVER, "{\"metadata\":{\"name\":\"x\",\"namespace\":\"", "\"}}", WORKLOAD_NAME_MAX,
           "no valid namespace", false },

@@ -336,7 +336,8 @@ END_TEST
 
 /* Full, nothing new comes in, what is in it can still change, and what leaves makes room. */
 START_TEST(limit) {
-        static const struct slot slot = { true, "running", "default", NULL }, other = { true, "stopped", "default", NULL };
+        static const struct slot slot = { true, "running", "default", NULL };
+        static const struct slot other = { true, "stopped", "default", NULL };
         struct resource_object more;
         char name[16];
         bool changed;
