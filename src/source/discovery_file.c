@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/file.h"
 #include "base/json.h"
 #include "source/discovery_file.h"
 
@@ -74,29 +75,21 @@ static int judge_file(int fd, const char **ret_reason) {
 /* Reads all of it: 0, DISCOVERY_DISTRUSTED, or a negative errno. */
 static int read_all(int fd, char **ret_text, size_t *ret_size, const char **ret_reason) {
         _cleanup_(freep) char *text = malloc(DISCOVERY_FILE_MAX + 1);
-        size_t size = 0;
-        ssize_t n;
+        ssize_t size;
 
         if (!text)
                 return -ENOMEM;
 
         /* By reading, not by st_size: the file may grow while we read it. */
-        while (size < DISCOVERY_FILE_MAX) {
-                n = read(fd, text + size, DISCOVERY_FILE_MAX - size);
-                if (n < 0 && errno == EINTR)
-                        continue;
-                if (n < 0)
-                        return -errno;
-                if (n == 0)
-                        break;
-                size += (size_t) n;
-        }
-        if (size >= DISCOVERY_FILE_MAX)
+        size = file_read_some(fd, text, DISCOVERY_FILE_MAX);
+        if (size < 0)
+                return (int) size;
+        if (size == DISCOVERY_FILE_MAX)
                 return distrust("it is too large", ret_reason);
 
         text[size] = '\0';
         *ret_text = STEAL(text);
-        *ret_size = size;
+        *ret_size = (size_t) size;
         return 0;
 }
 
