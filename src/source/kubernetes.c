@@ -118,12 +118,17 @@ static int collect(struct kubernetes *kubernetes, struct call *call) {
 static int kubernetes_changes(struct source *source, struct call *call) {
         struct kubernetes *kubernetes = kubernetes_of(source);
         bool expired = false;
+        int r;
 
         for (size_t i = 0; i < RESOURCES; i++) {
                 (void) watch_take_change(kubernetes->listed[i].watch);
                 expired |= watch_take_expiry(kubernetes->listed[i].watch);
         }
-        return expired ? CHANGES_EXPIRED : collect(kubernetes, call);
+        if (expired)
+                return CHANGES_EXPIRED;
+        r = collect(kubernetes, call);
+        /* A list is tried instead, whose failure the retry loop waits out. */
+        return r == -ENOMEM ? CHANGES_EXPIRED : r;
 }
 
 static bool kubernetes_problem(struct source *source, struct outcome *ret_outcome) {
