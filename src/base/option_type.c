@@ -296,9 +296,9 @@ static int http_url_parse(const struct option_row *row, const char *value, void 
         if (r != 0)
                 return r;
 
-        /* Paths are appended to it; the host before them keeps this from running out. */
+        /* Paths are appended to it. */
         char *url = *(char **) field;
-        for (size_t size = strlen(url); url[size - 1] == '/'; size--)
+        for (size_t size = url ? strlen(url) : 0; size > 0 && url[size - 1] == '/'; size--)
                 url[size - 1] = '\0';
         return 0;
 }

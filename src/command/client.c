@@ -291,7 +291,7 @@ int client_sleep(struct client *client, usec_t usec, const char *doing) {
         return conclude(client, r > 0 ? -ECANCELED : r, NULL);
 }
 
-int client_no_such(const char *what, const char *name, const char *const *names, size_t n_names) {
+void client_no_such(const char *what, const char *name, const char *const *names, size_t n_names) {
         struct spelling spelling = spelling_of(name, strlen(name), SPELLING_NEAR);
         _cleanup_text_ struct text words = TEXT_INIT;
 
@@ -306,5 +306,4 @@ int client_no_such(const char *what, const char *name, const char *const *names,
                 text_add(&words, "?");
         }
         command_error("%s", text_error(&words) == 0 ? words.data : "Out of memory");
-        return COMMAND_NO_SUCH;
 }

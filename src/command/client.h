@@ -69,8 +69,8 @@ void client_set_timeout(struct client *client, usec_t timeout);
 /*
  * Says that there is no workload (or server) of that name, with the nearest of
  * the names given, if one is near: "There is no workload named fetsh: did you
- * mean fetch?". Returns COMMAND_NO_SUCH.
+ * mean fetch?". The exit code is COMMAND_NO_SUCH.
  */
-int client_no_such(const char *what, const char *name, const char *const *names, size_t n_names);
+void client_no_such(const char *what, const char *name, const char *const *names, size_t n_names);
 
 #define _cleanup_client_ _cleanup_(client_done)

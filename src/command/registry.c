@@ -69,7 +69,8 @@ static int tell_no_such(struct client *client, const char *name) {
                 names[i] = call.registry->names[i];
                 names[n + i] = short_name(names[i]);
         }
-        return client_no_such("server in the registry", name, names, names ? 2 * n : 0);
+        client_no_such("server in the registry", name, names, names ? 2 * n : 0);
+        return COMMAND_NO_SUCH;
 }
 
 int registry_ask_entry(struct client *client, const char *name, struct registry_entry **ret_entry) {

@@ -320,15 +320,14 @@ static int whole_name(const struct workload *workload, char **ret_name) {
 /* list: NULL where it could not be had. */
 static int no_such(const char *name, const struct workload_list *list) {
         struct words names = {};
-        int r;
 
         names.words = list ? calloc(list->n_items + 1, sizeof *names.words) : NULL;
         for (size_t i = 0; names.words && i < list->n_items; i++)
                 if (whole_name(list->items[i], &names.words[names.n]) == 0)
                         names.n++;
-        r = client_no_such("workload", name, (const char *const *) names.words, names.n);
+        client_no_such("workload", name, (const char *const *) names.words, names.n);
         words_done(&names);
-        return r;
+        return COMMAND_NO_SUCH;
 }
 
 static int several(const char *name, const char *which) {

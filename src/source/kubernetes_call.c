@@ -92,7 +92,7 @@ int kubernetes_get(struct kubernetes *kubernetes, const char *url, struct http_r
         r = perform(kubernetes, url, token, ret_response);
         if (r < 0 || ret_response->status != 401 || !token)
                 return r;
-        if (kubernetes_read_token(kubernetes, &other) < 0 || strcmp(other, token) == 0)
+        if (kubernetes_read_token(kubernetes, &other) < 0 || !other || strcmp(other, token) == 0)
                 return 0;
 
         http_response_done(ret_response);
