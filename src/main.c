@@ -79,7 +79,7 @@ static bool describe(const struct configuration *configuration, struct text *out
         if (line->help && !named)
                 command_help(output, line->command);
         else if (configuration->action == ACTION_HELP)
-                option_help(output);
+                option_help(output); /* NOLINT(bugprone-branch-clone): what is asked for goes before what is wrong */
         else if (configuration->action == ACTION_VERSION)
                 text_add(output, "mcp-optimizer " PROJECT_VERSION "\n");
         else if (configuration->action == ACTION_CHECK_CONFIG || line->command != COMMAND_HELP ||
@@ -137,7 +137,7 @@ int main(int argc, char **argv) {
         (void) mallopt(M_MMAP_THRESHOLD, 128 << 10);
 
         /* A reader of ours that goes away is an error of a write, not the end of the service. */
-        signal(SIGPIPE, SIG_IGN);
+        (void) signal(SIGPIPE, SIG_IGN);
 
         r = configuration_read(&configuration, argc, argv, environ);
         if (r == 0)

@@ -126,7 +126,7 @@ static bool scan_hex(struct scan *scan, uint32_t *ret_unit) {
 
 /* An escape, its backslash already taken. */
 static bool scan_escape(struct scan *scan) {
-        uint32_t unit, second;
+        uint32_t unit = 0, second;
 
         if (take_one_of(scan, "\"\\/bfnrt"))
                 return true;

@@ -48,7 +48,7 @@ void text_add_quoted(struct text *text, const char *value, size_t size) {
                 text_add(&cut, "…");
         if (text_error(&cut) == 0)
                 text_add_logfmt(&escaped, cut.data);
-        if (text_error(&cut) < 0 || text_error(&escaped) < 0) {
+        if (text_error(&cut) < 0 || text_error(&escaped) < 0 || !escaped.data) {
                 text->failed = true;
                 return;
         }

@@ -118,7 +118,7 @@ static int parse_bracketed(const char *text, size_t size, char ret_host[static H
             !inet_ntop(AF_INET6, &address, ret_host, HOST_MAX))
                 return -EINVAL;
 
-        strcat(ret_host, zone);                 /* an address has at most 45 characters */
+        memcpy(ret_host + strlen(ret_host), zone, strlen(zone) + 1);    /* an address has at most 45 characters */
         return 0;
 }
 

@@ -47,10 +47,10 @@ typedef uint64_t usec_t;
         })
 
 /* NAME##p for a destructor that takes NULL, to be used with _cleanup_. */
-#define DEFINE_CLEANUP(type, destructor)                          \
-        static inline void destructor##p(type *p) {               \
-                if (*p)                                           \
-                        destructor(*p);                           \
+#define DEFINE_CLEANUP(type, destructor)                                                                \
+        static inline void destructor##p(type *p) { /* NOLINT(bugprone-macro-parentheses): a type */   \
+                if (*p)                                                                                 \
+                        (void) destructor(*p);                                                          \
         }
 
 static inline void freep(void *p) {

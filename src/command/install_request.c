@@ -200,6 +200,7 @@ bool install_request_is_given(const struct install_request *request,
         for (size_t i = 0; i < request->n_settings; i++) {
                 const char *key = request->settings[i].key, *header = install_request_header(request, key);
 
+                /* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): no setting is without a name */
                 if (is_header ? header && strcmp(header, setting->name) == 0
                               : strcmp(key, setting->name) == 0)
                         return true;

@@ -139,7 +139,7 @@ static bool take_url(enum resource resource, struct json_slice status, struct fi
         for (size = strlen(fields->url); size > 0 && fields->url[size - 1] == '/'; size--)
                 fields->url[size - 1] = '\0';
         if (size < strlen(MCP_PATH) || strcmp(fields->url + size - strlen(MCP_PATH), MCP_PATH) != 0)
-                strcpy(fields->url + size, MCP_PATH);
+                memcpy(fields->url + size, MCP_PATH, sizeof MCP_PATH);
         return true;
 }
 

@@ -43,7 +43,7 @@ static struct {
         .format = LOG_FORMAT_TEXT,
 };
 
-#define EVENT_COUNT(name, id) + 1
+#define EVENT_COUNT(name, id) + 1       /* NOLINT(bugprone-macro-parentheses): one term of a sum */
 _Static_assert(1 EVENTS(EVENT_COUNT) <= 64, "LOG_EVENT_BIT() has 64 bits");
 #undef EVENT_COUNT
 

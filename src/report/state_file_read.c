@@ -30,7 +30,7 @@
 #define LAST_UPDATED_MAX 64
 /* Far beyond what can be configured: numbers that are shown, and nothing more. */
 #define ATTEMPTS_MAX 1000000
-#define BACKOFF_MAX (365 * 86400 * USEC_PER_SEC)
+#define BACKOFF_MAX (365 * (86400 * USEC_PER_SEC))
 
 static int doubt(const char *problem, const char **ret_problem) {
         *ret_problem = problem;

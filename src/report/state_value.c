@@ -92,6 +92,7 @@ static bool read_time(struct json_slice value, usec_t *ret_realtime) {
         unsigned msec;
 
         if (!json_slice_string(value, string, sizeof(string)) ||
+            /* NOLINTNEXTLINE(cert-err34-c): what sscanf(3) takes for a number too lightly is found below */
             sscanf(string, "%4d-%2d-%2dT%2d:%2d:%2d.%3uZ", &tm.tm_year, &tm.tm_mon, &tm.tm_mday,
                    &tm.tm_hour, &tm.tm_min, &tm.tm_sec, &msec) != 7)
                 return false;

@@ -239,8 +239,9 @@ int kubernetes_details(struct kubernetes *kubernetes, struct call *call, struct 
                 return 0;
         }
         r = make_query(call->name, &query);
-        if (r == 0)
-                r = find_all(kubernetes, query.data, &finding, &refusal, outcome);
+        if (r < 0)
+                return r;
+        r = find_all(kubernetes, query.data, &finding, &refusal, outcome);
         if (r < 0 || outcome->verdict != VERDICT_DONE)
                 return r;
         r = text_error(&finding.names);

@@ -252,12 +252,10 @@ static void look(struct watch *watch, usec_t now) {
         }
 
         response = http_finished(watch->transfer);
-        if (response && watch->answered)
+        if (watch->answered && (response || now - watch->heard_at >= SILENCE_MAX))
                 ended(watch);
         else if (response)
                 refused(watch, response);
-        else if (watch->answered && now - watch->heard_at >= SILENCE_MAX)
-                ended(watch);
         else if (!watch->answered && now - watch->begun_at >= watch->kubernetes->settings->timeout) {
                 fail(watch, 0, "Timed out");
                 watch->lost = true;

@@ -60,11 +60,12 @@ struct locate *locate_free(struct locate *locate) {
 /* Takes the literal over if it is one. */
 static bool add_address(struct addresses *addresses, const char *literal) {
         struct http_address *place = &addresses->literals[addresses->n];
+        size_t size = strlen(literal) + 1;
 
-        if (addresses->n == ADDRESSES_MAX || strlen(literal) >= sizeof place->literal ||
+        if (addresses->n == ADDRESSES_MAX || size > sizeof place->literal ||
             scan_address_parse(literal, &addresses->sockets[addresses->n]) < 0)
                 return false;
-        strcpy(place->literal, literal);
+        memcpy(place->literal, literal, size);
         addresses->n++;
         return true;
 }
