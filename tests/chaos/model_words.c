@@ -32,9 +32,10 @@ const char *seconds(usec_t usec) {
         static char buffers[4][32];
         static unsigned next;
         char *buffer = buffers[next++ % ELEMENTSOF(buffers)];
+        usec_t milliseconds = (usec + 500) / 1000;
         size_t n;
 
-        n = (size_t) snprintf(buffer, sizeof buffers[0], "%.3f", (double) ((usec + 500) / 1000) / 1000.0);
+        n = (size_t) snprintf(buffer, sizeof buffers[0], "%.3f", (double) milliseconds / 1000.0);
         while (buffer[n - 1] == '0' && buffer[n - 2] != '.')
                 buffer[--n] = '\0';
         return buffer;

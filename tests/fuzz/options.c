@@ -27,7 +27,7 @@ static void check_lines(const struct text *lines) {
         const char *line = lines->data ?: "";
 
         must_be_harmless(lines, LINES);
-        must(lines->size == 0 || lines->data[lines->size - 1] == '\n');
+        must(lines->size == 0 || line[lines->size - 1] == '\n');
         for (; *line; line += strcspn(line, "\n") + 1) {
                 must(*line != '\n');
                 must(strcspn(line, "\n") < 4096);

@@ -335,7 +335,7 @@ END_TEST
 /* The client's socket, by whom it is connected to. */
 static int socket_to(uint16_t port) {
         for (int fd = 3; fd < 256; fd++) {
-                struct sockaddr_in address;
+                struct sockaddr_in address = {};
                 socklen_t size = sizeof address;
 
                 if (getpeername(fd, (struct sockaddr *) &address, &size) == 0 && address.sin_family == AF_INET &&

@@ -100,7 +100,7 @@ static void flatten(const char *lines, struct text *flat) {
 }
 
 static void assert_contains(const struct text *text, const char *part) {
-        ck_assert_msg(strstr(text->data, part), "%s\nis not in:\n%s", part, text->data);
+        ck_assert_msg(text->data && strstr(text->data, part), "%s\nis not in:\n%s", part, text->data);
 }
 
 /* Every option with its variable, its default and what is accepted, in 80 columns. */

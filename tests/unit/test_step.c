@@ -18,7 +18,7 @@ static void setup(void) {
         static const char *const literals[] = { "127.0.0.1", "::1" };
 
         addresses = (struct addresses) { .n = ELEMENTSOF(literals) };
-        for (size_t i = 0; i < addresses.n; i++) {
+        for (size_t i = 0; i < ELEMENTSOF(literals); i++) {
                 strcpy(addresses.literals[i].literal, literals[i]);
                 ck_assert_int_eq(scan_address_parse(literals[i], &addresses.sockets[i]), 0);
         }

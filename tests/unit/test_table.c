@@ -872,6 +872,7 @@ START_TEST(facts_are_whole) {
                 /* But for blanks, which breaks may take the place of. */
                 for (const char *c = cell.shown; *c; c++)
                         text_add_bytes(&wanted, c, *c != ' ');
+                ck_assert_ptr_nonnull(joined.data);
                 for (char *c = joined.data, *to = c; (*to = *c); c++)
                         to += *c != ' ';
                 ck_assert_str_eq(joined.data, wanted.data);
