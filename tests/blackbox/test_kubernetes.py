@@ -150,6 +150,16 @@ class TestLists(Case):
         self.assertEqual(["continue" in page for page in pages], [False, True] * 2 + [False, True, True])
         self.assertEqual((worse(program), len(known(program))), ([], 30))
 
+    def test_what_goes_between_two_beginnings_is_gone(self):
+        cluster = self.cluster(3, page_max=1)
+        cluster.kubernetes(expire_continue=1)
+        cluster.behave("slow", route="LIST *continue=*", count=1, ms=300)
+        program = self.program(cluster)
+        wait_for(lambda: len(self.seen(cluster, "LIST")) == 2)
+        cluster.objects(remove=["mcpserver-00000"])
+        self.wait_polled(program)
+        self.assertEqual(list(known(program)), ["default/mcpserver-00001", "default/mcpserver-00002"])
+
     def test_two_of_the_same_name(self):
         """In the model, the log, the state and the metrics."""
         cluster = self.cluster()
