@@ -6,7 +6,7 @@ nobody has to do anything once they are granted."""
 import re
 import time
 
-from kube import ALL, ANSWERS_AGAIN, LISTS, PLURALS, WATCHES_AGAIN, MemberCase, connected, known, worse
+from kube import ALL, ANSWERS_AGAIN, LISTS, PLURALS, WATCHES_AGAIN, MemberCase, connected, worse
 from cluster import USER
 from harness import NotifySocket, lasted, main, state, wait_for
 

@@ -209,7 +209,7 @@ class Wait(UserCase):
                 systemctl("disable", WAIT)
 
     def test_it_says_that_it_took_too_long(self):
-        self.drop_in(f"[Service]\nExecStart=\nExecStart=mcp-optimizer wait --timeout=1 "
+        self.drop_in("[Service]\nExecStart=\nExecStart=mcp-optimizer wait --timeout=1 "
                      "--state-file=%t/mcp-optimizer/state.json\n", WAIT)
         self.read_units()
         self.assertEqual(self.machine.done("systemctl", "start", WAIT).returncode, 1)

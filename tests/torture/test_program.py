@@ -28,7 +28,7 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "blackbox"))
 
-from harness import SLOWNESS, Optimizer, Standin, free_port_range, lasted, loopback, main, wait_for  # noqa: E402
+from harness import Optimizer, Standin, free_port_range, loopback, main, wait_for  # noqa: E402
 
 ALL = os.environ.get("MCP_OPTIMIZER_TORTURE") == "all"
 SEED = int(os.environ.get("MCP_OPTIMIZER_TORTURE_SEED", random.randrange(1000000)))
