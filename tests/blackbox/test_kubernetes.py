@@ -8,7 +8,7 @@ import signal
 from kube import (ANSWERS_AGAIN, LISTS, PAGE, PLURALS, REFUSED, Case, connected, failed, given_up, known, restored,
                   worse)
 from cluster import MCPSERVERS, OLD_INSTALLATION, V1ALPHA1, V1BETA1
-from harness import Optimizer, Standin, free_port, lasted, main, state, wait_for
+from harness import Optimizer, Standin, free_port, isolated, lasted, main, state, wait_for
 
 DELAYS = ("0.1", "0.2", "0.4", "0.8", "1.0", "1.0", "1.0", "1.0")
 
@@ -263,6 +263,31 @@ class TestOutages(Case):
         self.assertEqual((code, self.told(program)), (1, [
             connected(cluster.url), *(failed(i + 1, 4, reset, d) for i, d in enumerate(("0.1", "0.2", "0.4", "0.0"))),
             *given_up(4, reset)]))
+
+
+    def test_the_metrics_of_an_outage(self):
+        cluster, program = self.both(1, {"metrics_file": "m"})
+
+        def metrics():
+            return dict(line.rsplit(" ", 1) for line in (program.home / "m").read_text().splitlines()
+                        if not line.startswith("#"))
+        self.assertEqual((metrics()["mcp_optimizer_up"], metrics()["mcp_optimizer_connected"]), ("1", "1"))
+        cluster.stop_listening()
+        wait_for(lambda: metrics()["mcp_optimizer_attempt"] == "1")
+        self.assertEqual(metrics()["mcp_optimizer_connected"], "0")
+        cluster.start_listening()
+        wait_for(lambda: metrics()["mcp_optimizer_reconnects_total"] == "1")
+        wait_for(lambda: metrics()["mcp_optimizer_connected"] == "1")
+        self.assertNotIn("mcp_optimizer_registry_servers", metrics())
+        program.terminate()
+        self.assertEqual(metrics()["mcp_optimizer_up"], "0")
+
+    def test_the_address_of_kubectl_proxy_is_the_default(self):
+        if not isolated():
+            self.skipTest("port 8001 may be somebody else's")
+        cluster = self.cluster(1, port=8001)
+        program = self.polled(cluster, k8s_api_server_url="")
+        self.assertEqual(self.told(program), [connected("http://127.0.0.1:8001")])
 
 
 class TestPolls(Case):

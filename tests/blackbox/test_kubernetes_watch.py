@@ -3,6 +3,7 @@
 """Kubernetes mode, watches: what changes is known at once, whatever ends them, and nobody is kept busy."""
 
 import json
+import re
 import signal
 import time
 
@@ -348,6 +349,28 @@ class TestForGood(WatchCase):
                 self.assertEqual(state(program)["counters"]["failures"], 0)
                 cluster.objects(add=["tools/fetch"])
                 self.wait_known(program, ["default/mcpserver-00000", "tools/fetch"])
+
+    def test_what_the_server_itself_refuses(self):
+        """Is told once, and tried again with the next list."""
+        cluster = self.cluster(1)
+        cluster.refuse(500, "InternalError", "etcd is away", route="WATCH *", count=3)
+        program = self.polled(cluster, workload_polling_interval=0.5)
+        pairs = program.wait_line(re.compile("^WARNING")).pairs
+        self.assertEqual((pairs["operation"], pairs["status"], pairs["error"]),
+                         ("watch workloads", "500", "etcd is away"))
+        program.wait_line("answers again")
+        self.wait_watching(cluster, program)
+        self.assertEqual(len(worse(program)), 1)
+
+    def test_a_restart_that_remembers_no_version(self):
+        """Whatever the order in which the ends and the refusals come, all is known again."""
+        cluster, program = self.both(2)
+        cluster.objects(remove=["mcpserver-00000"], add=["tools/fetch"])
+        cluster.restart()
+        self.wait_known(program, ["default/mcpserver-00001", "tools/fetch"])
+        self.wait_watching(cluster, program)
+        cluster.objects(add=["tools/late"])
+        self.wait_known(program, ["default/mcpserver-00001", "tools/fetch", "tools/late"])
 
     def test_descriptors_and_memory_do_not_grow(self):
         """Over many outages, each of which ends three watches in the middle of an event."""
