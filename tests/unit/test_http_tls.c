@@ -212,10 +212,10 @@ END_TEST
 /* The system's authorities are "theirs" alone, for this process; false where that cannot be had. */
 static bool replace_the_systems(void) {
         return (unshare(CLONE_NEWNS) == 0 || unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0) &&
-               mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+               mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) == 0 &&
                run("mkdir system && cp theirs.crt system/ca-certificates.crt && cp theirs.crt system/ && "
                    "openssl rehash system") &&
-               mount(in_folder("system"), SYSTEM_CERTIFICATES, NULL, MS_BIND, NULL) == 0;
+               mount(in_folder("system"), SYSTEM_CERTIFICATES, "none", MS_BIND, NULL) == 0;
 }
 
 START_TEST(the_systems) {

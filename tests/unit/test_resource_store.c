@@ -234,7 +234,7 @@ START_TEST(any_operations) {
         printf("TEST_SEED=%u\n", seed);
         fflush(stdout);
         srandom(seed);
-        for (unsigned round = 0; round < 3000; round++) {
+        for (unsigned round = 0; round < 1500; round++) {
                 switch (any(100)) {
                 case 0 ... 49:
                         put();
