@@ -371,6 +371,33 @@ START_TEST(limit) {
 }
 END_TEST
 
+/* What other stores hold takes its room, also where they grow to more than there is. */
+START_TEST(limit_shared) {
+        static const struct slot slot = { true, "running", "default", NULL };
+        struct resource_object more;
+        bool changed;
+
+        store.n_elsewhere = WORKLOADS_MAX - 2;
+        more = object("n", "a", &slot);
+        ck_assert_int_eq(resource_store_add(&store, &more), 0);
+        more = object("n", "b", &slot);
+        ck_assert_int_eq(resource_store_put(&store, &more, &changed), 0);
+        more = object("n", "c", &slot);
+        ck_assert_int_eq(resource_store_add(&store, &more), -E2BIG);
+        store.n_elsewhere = WORKLOADS_MAX + 5;
+        more = object("n", "c", &slot);
+        ck_assert_int_eq(resource_store_put(&store, &more, &changed), -E2BIG);
+        more = object("n", "a", &slot);
+        ck_assert_int_eq(resource_store_put(&store, &more, &changed), 0);
+        ck_assert(resource_store_remove(&store, "n", "b"));
+        store.n_elsewhere = 0;
+        more = object("n", "c", &slot);
+        ck_assert_int_eq(resource_store_put(&store, &more, &changed), 0);
+        ck_assert_uint_eq(store.n_items, 2);
+        resource_store_clear(&store);
+}
+END_TEST
+
 int main(void) {
         Suite *suite = suite_create("resource store");
         TCase *tcase = suite_case(suite, "store", NULL, NULL);
@@ -381,6 +408,7 @@ int main(void) {
         tcase_add_test(tcase, bad_and_skipped);
         tcase_add_test(tcase, long_names);
         tcase_add_test(tcase, limit);
+        tcase_add_test(tcase, limit_shared);
 
         return suite_run(suite);
 }
