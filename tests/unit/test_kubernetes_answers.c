@@ -387,9 +387,33 @@ START_TEST(token_is_withheld) {
 }
 END_TEST
 
+/* It is not sent to any other, who then denies; 0.0.0.0 is another by its name, and here all the same. */
+START_TEST(token_is_not_sent) {
+        _cleanup_(json_object_putp) struct json_object *journal = NULL;
+        char url[64];
+
+        snprintf(url, sizeof url, "http://0.0.0.0:%s", strrchr(standin.url, ':') + 1);
+        settings.k8s_api_server_url = url;
+        settings.k8s_token_file = cluster_token("word");
+        cluster_open();
+        require_token("word");
+        expect(CALL_LIST_WORKLOADS, VERDICT_ANSWER, 401, "Unauthorized");
+        ck_assert_str_eq(outcome.denied.remedy, "https in K8S_API_SERVER_URL");
+        journal = standin_ask(&standin, "requests", "{}");
+        ck_assert_ptr_nonnull(strstr(json_object_to_json_string(journal), "\"accept\""));
+        ck_assert_ptr_null(strstr(json_object_to_json_string(journal), "\"authorization\""));
+}
+END_TEST
+
 START_TEST(no_token) {
         require_token("word");
         expect(CALL_LIST_WORKLOADS, VERDICT_ANSWER, 401, "Unauthorized");
+        ck_assert_str_eq(outcome.denied.remedy, "a token in K8S_TOKEN_FILE");
+
+        /* As most clusters see it: nobody in particular, who has no right. */
+        cluster("{\"anonymous\":true}");
+        attempt(CALL_LIST_WORKLOADS, NULL);
+        ck_assert_int_eq(outcome.status, 403);
         ck_assert_str_eq(outcome.denied.remedy, "a token in K8S_TOKEN_FILE");
 }
 END_TEST
@@ -399,7 +423,7 @@ int main(void) {
                 no_lists, empty_lists, bad_objects, too_many, list_without_end, other_statuses,
                 failures, failure_in_the_middle, stopped, no_version, no_such_operation,
                 token_is_read_each_time, token_is_replaced_meanwhile, token_that_is_none,
-                token_is_withheld, no_token,
+                token_is_withheld, token_is_not_sent, no_token,
         };
         Suite *suite = suite_create("kubernetes answers");
         TCase *tcase = cluster_case(suite, "answers");
