@@ -18,6 +18,7 @@
 
 #include "base/http.h"
 #include "http_fixture.h"
+#include "http_peer.h"
 #include "http_server.h"
 #include "suite.h"
 
@@ -421,6 +422,35 @@ START_TEST(end_of_kept_connection_found_by_a_stream) {
 }
 END_TEST
 
+/* Reset on the kept connection, and again where libcurl sends it by itself: it is the second that is told. */
+START_TEST(reset_twice) {
+        struct http_transfer *transfer;
+        struct http_request request;
+        struct peer peer;
+
+        peer_open(&peer);
+        request = get(peer.url);
+        ck_assert_int_eq(http_start(http, &request, &transfer), 0);
+        peer_accept(&peer);
+        peer_send(&peer, ANSWER);
+        while (!http_finished(transfer))
+                ck_assert_int_eq(http_run(http, -1, USEC_INFINITY), 0);
+        http_transfer_free(transfer);
+
+        ck_assert_int_eq(http_start(http, &request, &transfer), 0);
+        peer_read(&peer);
+        peer_reset(&peer);
+        peer_accept(&peer);
+        peer_reset(&peer);
+        while (!http_finished(transfer))
+                ck_assert_int_eq(http_run(http, -1, USEC_INFINITY), 0);
+        ck_assert_int_eq(http_finished(transfer)->result, HTTP_CUT);
+        ck_assert_str_eq(http_finished(transfer)->error, "Connection reset by peer");
+        http_transfer_free(transfer);
+        peer_close(&peer);
+}
+END_TEST
+
 /* A kept connection that dies under a request: what changes something must arrive once at most. */
 START_TEST(post_sent_once) {
         const struct server_script script = { .answer = ANSWER, .end = SERVER_KEEP, .answers = 1 };
@@ -544,8 +574,8 @@ int main(void) {
         };
         const TTest *const kept[] = {
                 connection_kept, connection_not_kept, end_of_kept_connection_wakes,
-                end_of_kept_connection_found_by_a_stream, post_sent_once, connected_socket_used,
-                connections_do_not_pile_up,
+                end_of_kept_connection_found_by_a_stream, reset_twice, post_sent_once,
+                connected_socket_used, connections_do_not_pile_up,
         };
         Suite *suite = suite_create("http connections");
 
