@@ -24,7 +24,7 @@ ROFF_ESCAPES = {r"\-": "-", r"\(dq": '"', r"\(aq": "'", r"\(mu": "*", r"\(bu": "
 # Settings of others: thv's and node_exporter's own, and one that is misspelt to show what follows.
 OTHERS_VARIABLES = {"TOOLHIVE_MAX_RETRIE"}
 # Options of systemctl, journalctl, meson and thv, which the texts also show.
-OTHERS_OPTIONS = {"--user", "--now", "--update-catalog", "--output-fields", "--prefix",
+OTHERS_OPTIONS = {"--user", "--now", "--update-catalog", "--output-fields", "--prefix", "--num-processes",
                   "--reconfigure"}
 
 

@@ -66,8 +66,10 @@ def isolate():
 class _Abreast(unittest.TestSuite):
     """Runs its tests some at a time, each with a result of its own; no fixtures of classes or modules."""
 
+    width = ABREAST
+
     def run(self, result, debug=False):
-        with concurrent.futures.ThreadPoolExecutor(ABREAST) as pool:
+        with concurrent.futures.ThreadPoolExecutor(self.width) as pool:
             for own in pool.map(_run_one, _flatten(self)):
                 result.testsRun += own.testsRun
                 for kind in ("errors", "failures", "skipped", "expectedFailures", "unexpectedSuccesses"):
@@ -108,8 +110,10 @@ def _run_parts(parts):
 
 
 def run_tests(abreast=False):
-    """unittest.main(), and the reasons of what was skipped. `abreast`: some tests at a time."""
+    """unittest.main(), and the reasons of what was skipped. `abreast`: some tests at a time, or so many."""
     loader = _Loader()
+    if abreast is not True:
+        _Abreast.width = abreast
     if abreast:
         loader.suiteClass = _Abreast
     result = unittest.main(testLoader=loader, exit=False).result

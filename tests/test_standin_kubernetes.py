@@ -343,4 +343,4 @@ class TestAccess(KubernetesCase):
 
 
 if __name__ == "__main__":
-    run_tests()
+    run_tests(abreast=True)
