@@ -130,8 +130,8 @@ static void check_response(const struct http_response *response, size_t body_max
         must(!response->header_value || strlen(response->header_value) < size);
         must(!whole || response->sent);
         /* HTTP/0.9, ICY and the like are not HTTP here. */
-        must(!whole || (size > 12 && strncasecmp(raw, "HTTP/", 5) == 0));
-        must(!whole || memmem(raw, size, "\n\r\n", 3) || memmem(raw, size, "\n\n", 2));
+        must(!whole || (raw && size > 12 && strncasecmp(raw, "HTTP/", 5) == 0 &&
+                        (memmem(raw, size, "\n\r\n", 3) || memmem(raw, size, "\n\n", 2))));
 }
 
 static void ask(struct http *http, size_t body_max, bool check, const char *raw, size_t size) {
