@@ -458,12 +458,12 @@ START_TEST(shared) {
         n = workload_list_diff(first, second, NULL, NULL);
         ck_assert_uint_eq(n, 0);
 
-        first = workload_list_free(first);
+        (void) workload_list_free(first);
         ck_assert_uint_eq(one->references, 1);
         ck_assert_str_eq(second->items[0]->name, "a");
         workload_list_replace(second, 0, make("n", "a", "stopped"));
         ck_assert_uint_eq(second->running, 0);
-        workload_list_free(second);
+        (void) workload_list_free(second);
 }
 END_TEST
 
