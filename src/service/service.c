@@ -159,11 +159,12 @@ static void tell_withheld_token(const struct settings *settings) {
                           LOG_STRING("token_file", settings->k8s_token_file));
 }
 
-/* False when the worker does not end in time: it hangs. */
+/* False when the worker does not end in time: it hangs. Where the time cannot be counted, a worker that
+ * does not hang has to end all the same, or its last state file would not say so. */
 static bool join_worker(struct service *service) {
         struct pollfd ended = { .fd = service->ended_fd, .events = POLLIN };
 
-        if (poll(&ended, 1, STOP_PATIENCE / USEC_PER_MSEC) <= 0)
+        if (poll(&ended, 1, STOP_PATIENCE / USEC_PER_MSEC) == 0)
                 return false;
         return pthread_join(service->thread, NULL) == 0;
 }
