@@ -282,9 +282,9 @@ bool kubernetes_refusal(const struct kubernetes *kubernetes, struct outcome *ret
 /* A server of another kind has none of the paths either, nor a version. */
 static void not_installed(const struct kubernetes *kubernetes, struct outcome *outcome) {
         *outcome = (struct outcome) { .verdict = VERDICT_ANSWER, .status = 404, .retry_after = USEC_INFINITY };
-        strcpy(outcome->error, kubernetes->source.version[0]
-                                       ? RESOURCE_GROUP " is not installed in the cluster"
-                                       : RESOURCE_GROUP " is not there, nor a version: this may be no API server");
+        snprintf(outcome->error, sizeof outcome->error, RESOURCE_GROUP "%s",
+                 kubernetes->source.version[0] ? " is not installed in the cluster"
+                                               : " is not there, nor a version: this may be no API server");
 }
 
 int kubernetes_list(struct kubernetes *kubernetes, struct call *call, struct outcome *outcome) {
