@@ -230,8 +230,11 @@ class Kubernetes:
             return verbs[verb](**arguments)
 
     def _control_objects(self, count=None, namespaces=("default",), old=False, phase=None, add=(), update=(),
-                         remove=(), raw=None):
-        """raw replaces a resource's lists by any text until the next call."""
+                         remove=(), raw=None, missed=False):
+        """raw replaces a resource's lists by any text until the next call. What is missed, no watch tells: those
+        that there are end before it, and later ones are too late for it."""
+        if missed:
+            self._control_kubernetes(end_watches=True)
         self._raw = {"mcpservers": raw} if isinstance(raw, str) else raw or {}
         if count is not None:
             self._fill(count, namespaces, old, phase)
@@ -247,6 +250,8 @@ class Kubernetes:
             self._store.put(*where, merge(copy.deepcopy(known.value), fields))
         for item in remove:
             self._store.remove(*address(item)[:3])
+        if missed:
+            self._store.forget()
         return {"resourceVersion": self._store.version,
                 **{resource: len(self._store.keys(resource)) for resource in KINDS}}
 
