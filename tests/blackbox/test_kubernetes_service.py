@@ -11,7 +11,7 @@ import re
 import signal
 import time
 
-from kube import MEASURED, REFUSED, Case, connected, failed, known, restored
+from kube import REFUSED, Case, connected, failed, known, restored
 from cluster import Authority
 from harness import NotifySocket, free_port, lasted, main, state, wait_for
 
@@ -128,11 +128,12 @@ class TestStops(ServiceCase):
         start = time.monotonic()
         program.signal(number)
         code, output = program.finish()
+        took = time.monotonic() - start
         self.assertLess(lasted(start), 0.5)
         self.assertEqual((code, output), (0, ""))
         self.assertEqual([line.text for line in program.lines() if line.level in ("ERROR", "CRITICAL")], [])
-        # A worker whose every access is watched may need more than 500 ms, and is left behind.
-        if MEASURED and state(program):
+        # A worker that needs more than 500 ms, on a machine that is busy, is left behind.
+        if took < 0.5 and state(program):
             self.assertEqual(state(program)["connection"]["state"], "stopped")
 
     def test_while_watching(self):
