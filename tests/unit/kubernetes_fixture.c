@@ -17,7 +17,7 @@ struct call call;
 struct outcome outcome;
 
 static char folder[] = "/tmp/test-kubernetes-XXXXXX";
-static char token_path[64];
+static char token_path[64];     /* "" until a test has a token */
 
 void cluster_open(void) {
         source = source_free(source);
@@ -55,6 +55,8 @@ static void teardown(void) {
         if (token_path[0]) {
                 (void) unlink(token_path);
                 (void) rmdir(folder);
+                token_path[0] = '\0';
+                memset(strrchr(folder, '-') + 1, 'X', 6);
         }
 }
 

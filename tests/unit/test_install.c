@@ -35,6 +35,7 @@ static struct operations operations;
 static void setup(void) {
         toolhive_setup();
         call = (struct call) { .kind = CALL_INSTALL, .name = NAME, .body = BODY };
+        snapshot = (struct snapshot) {};
         operations_init(&operations, &settings, source, &snapshot);
         capture_begin();
 }
