@@ -192,8 +192,8 @@ class Server:
                 rule.play(Exchange(connection))
                 return
             if self._tls and connection.peek() != TLS_HANDSHAKE:
-                # Read, because what is left unread makes a reset of the end.
-                connection.read_request()
+                # Read, because what is left unread makes a reset of the end; told, because nobody should send it.
+                self._journal.request(connection, connection.read_request())
                 connection.send(PLAIN_TO_TLS)
                 return
             if self._tls:
