@@ -13,6 +13,7 @@ BUILD-FOLDER/system.log.
 """
 
 import concurrent.futures
+import ctypes
 import os
 import pathlib
 import re
@@ -38,9 +39,22 @@ ABREAST = 2
 LIMIT = 600
 
 
+CLONE_NEWNS = 0x20000
+
+
+def may_mount():
+    """Root of a container may not, often. Tried in a child, since there is no way back."""
+    child = os.fork()
+    if child == 0:
+        os._exit(ctypes.CDLL(None).unshare(CLONE_NEWNS) != 0)
+    return os.waitpid(child, 0)[1] == 0
+
+
 def missing():
     if os.geteuid() != 0:
         return "needs root, to boot a machine"
+    if not may_mount():
+        return "needs mounts of its own, which this root may not have"
     tools = [package for tool, package in TOOLS.items() if not shutil.which(tool)]
     return f"not installed: {', '.join(tools)}" if tools else None
 
