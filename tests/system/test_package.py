@@ -9,6 +9,7 @@ import tempfile
 import unittest
 
 from case import UNIT, MachineCase, boot, main
+from hardening import Hardening
 from harness import wait_for
 from machine import PACKAGE
 
@@ -23,11 +24,7 @@ def setUpModule():
     boot(package=False)
 
 
-def readelf(*words):
-    return subprocess.run(["readelf", "--wide", *words], check=True, stdout=subprocess.PIPE, text=True).stdout
-
-
-class Program(unittest.TestCase):
+class Program(Hardening, unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         folder = tempfile.TemporaryDirectory()
@@ -35,27 +32,6 @@ class Program(unittest.TestCase):
         subprocess.run(["dpkg-deb", "--extract", PACKAGE, folder.name], check=True)
         cls.root = pathlib.Path(folder.name)
         cls.program = str(cls.root / "usr/bin/mcp-optimizer")
-
-    def test_position_independent(self):
-        self.assertRegex(readelf("--file-header", self.program), r"Type: +DYN \(Position-Independent Executable")
-
-    def test_full_relro(self):
-        self.assertIn("GNU_RELRO", readelf("--segments", self.program))
-        self.assertRegex(readelf("--dynamic", self.program), r"\(FLAGS\) +BIND_NOW")
-
-    def test_no_executable_stack(self):
-        self.assertRegex(readelf("--segments", self.program), r"GNU_STACK .* RW +0x")
-
-    def test_stack_protector_and_fortify(self):
-        symbols = readelf("--dyn-syms", self.program)
-        self.assertIn(" __stack_chk_fail@GLIBC", symbols)
-        checked = set(re.findall(r" __(\w+)_chk@GLIBC", symbols))
-        self.assertTrue(checked >= {"snprintf", "vsnprintf"}, checked)
-
-    def test_cet(self):
-        """Our code; Debian 12's start-up code of the C library is not, so that the whole is not marked."""
-        text = subprocess.run(["objdump", "--disassemble", self.program], check=True, stdout=subprocess.PIPE, text=True)
-        self.assertGreater(text.stdout.count("endbr64"), 300)
 
     def test_contents(self):
         found = {f"/{path.relative_to(self.root)}" for path in self.root.rglob("*") if path.is_file()}
