@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -51,6 +50,12 @@ int suite_run_abreast(Suite *suite, const char *const *cases) {
                         result = EXIT_FAILURE;
         srunner_free(srunner_create(suite));    /* check's only way to free a suite */
         return result;
+}
+
+bool suite_skips(bool condition, const char *test, const char *reason) {
+        if (condition)
+                printf("skipped: %s: %s\n", test, reason);
+        return condition;
 }
 
 /*

@@ -208,7 +208,7 @@ START_TEST(second_address) {
                 struct http_request request;
                 struct server server;
 
-                if (!server_start(&server, SERVER_IPV6_ONLY, &cases[i].script))
+                if (suite_skips(!server_start(&server, SERVER_IPV6_ONLY, &cases[i].script), __func__, "no IPv6"))
                         return;
                 request = get(server.url);
                 if (cases[i].result == HTTP_TIMEOUT)

@@ -128,7 +128,7 @@ START_TEST(test_ipv6_only) {
         char url[64];
 
         /* A port that is free on both; it is then closed on 127.0.0.1. */
-        if (!listener_open(&toolhive, "::1", 0))
+        if (suite_skips(!listener_open(&toolhive, "::1", 0), __func__, "no IPv6"))
                 return;
         if (!listener_open(&v4, "127.0.0.1", toolhive.port)) {
                 close(toolhive.fd);
@@ -255,7 +255,7 @@ START_TEST(test_thousand_silent) {
         size_t before;
         bool scanned;
 
-        if (!allow_descriptors(2048))
+        if (suite_skips(!allow_descriptors(2048), __func__, "fewer than 2,048 descriptors"))
                 return;
         settings.start_port_scan = 40000;
         settings.end_port_scan = 40999;
@@ -278,7 +278,7 @@ START_TEST(test_one_in_a_thousand) {
         struct listener toolhive = { .version = LISTENER_TOOLHIVE };
         struct listeners *listeners;
 
-        if (!allow_descriptors(2048))
+        if (suite_skips(!allow_descriptors(2048), __func__, "fewer than 2,048 descriptors"))
                 return;
         settings.start_port_scan = 40000;
         settings.end_port_scan = 40999;

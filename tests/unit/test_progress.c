@@ -549,7 +549,7 @@ START_TEST(dumb_terminal) {
 END_TEST
 
 START_TEST(resized) {
-        if (!open_pty(80))
+        if (suite_skips(!open_pty(80), __func__, "no terminal to be had"))
                 return;
 
         progress_begin(&progress, AT(0), "Listing workloads");
@@ -563,7 +563,7 @@ END_TEST
 
 /* Ctrl-S holds the terminal, and not the command; it is drawn again after Ctrl-Q. */
 START_TEST(held) {
-        if (!open_pty(80))
+        if (suite_skips(!open_pty(80), __func__, "no terminal to be had"))
                 return;
 
         progress_begin(&progress, AT(0), "X");
@@ -659,7 +659,7 @@ START_TEST(background) {
         pid_t session;
         char r;
 
-        if (!open_pty(80))
+        if (suite_skips(!open_pty(80), __func__, "no terminal to be had"))
                 return;
 
         progress_begin(&progress, AT(0), "X");
