@@ -185,6 +185,11 @@ class Process:
         fields = self._proc("stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
+    def wakeups(self):
+        """How often its threads have gone to sleep of their own accord so far."""
+        return sum(int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", (task / "status").read_text(), re.M)[1])
+                   for task in self._proc("task").iterdir())
+
 
 class Standin(Process):
     """tests/standin.py with a control port; options are its long options without the dashes.

@@ -388,6 +388,20 @@ class TestKept(StateCase):
 # Their allocators keep freed memory, shadow and quarantine: figures would tell of them, not of us.
 @unittest.skipIf(os.environ.get("MCP_OPTIMIZER_TEST_SANITIZER"), "memory under a sanitizer tells nothing")
 class TestMemory(StateCase):
+    def test_what_a_few_workloads_take(self):
+        """As README says of it: about 12 MiB, two threads, no wake-up without a reason."""
+        optimizer = self.polled()
+        wait_for(lambda: optimizer.threads() == 2, what="the end of libcurl's resolver")
+        self.assertLess(optimizer.rss() / MIB, 14)
+        self.assertLess(optimizer.anon() / MIB, 3)
+
+        def at_rest(span):
+            before = optimizer.wakeups()
+            time.sleep(span)
+            return optimizer.wakeups() == before
+        wait_for(lambda: at_rest(0.1), what="the end of the poll's last steps")
+        self.assertTrue(at_rest(0.5))
+
     def test_the_peak_of_a_large_list_polled_twice(self):
         """15 MiB of entries as long as they may be: at the second poll there are two such lists, and the body."""
         entries = [{"name": f"{number:05}".ljust(253, "n"), "status": "running", "url": "http://".ljust(2048, "u"),
