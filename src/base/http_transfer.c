@@ -185,6 +185,13 @@ static int set_headers(struct http_transfer *transfer, const struct http_request
         return 0;
 }
 
+/* Where libcurl has no memory to take the query out of a URL, it asks without it, which is another question. */
+static const char *target_of(const char *url) {
+        const char *host = strstr(url, "://");
+
+        return host ? strchr(host + 3, '/') : NULL;
+}
+
 /* What is sent, and where to. Fails for want of memory, or, much the same, with a huge string. */
 static int set_request(struct http_transfer *transfer, const struct http_request *request) {
         CURL *easy = transfer->easy;
@@ -192,6 +199,7 @@ static int set_request(struct http_transfer *transfer, const struct http_request
 
         bad |= curl_easy_setopt(easy, CURLOPT_URL, request->url);
         bad |= curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
+        bad |= curl_easy_setopt(easy, CURLOPT_REQUEST_TARGET, target_of(request->url));
         bad |= curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, request->unix_socket);
         bad |= curl_easy_setopt(easy, CURLOPT_USERAGENT, "mcp-optimizer/" PROJECT_VERSION);
         bad |= curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_1_1);

@@ -22,7 +22,7 @@
 #define FETCH ",\"port\":17003,\"status\":\"running\",\"url\":\"http://127.0.0.1:17003/mcp\""
 #define LISTED \
         "{\"workloads\":[" WORKLOAD("a", ",\"port\":17001,\"status\":\"running\",\"url\":\"http://127.0.0.1:17001/mcp\"") "," \
-        WORKLOAD("b", ",\"status\":\"stopped\"") "," WORKLOAD("c", ",\"status\":\"running\"") "%s]}"
+        "%s" WORKLOAD("c", ",\"status\":\"running\"") "%s]}"
 #define SERVERS \
         "\"servers\":{\"fetch\":" ENTRY ",\"github\":{\"name\":\"github\",\"image\":\"ghcr.io/x/github:1\"}}," \
         "\"remote_servers\":{\"notion\":{\"name\":\"notion\",\"url\":\"https://mcp.notion.com\"}}"
@@ -76,6 +76,7 @@ static void answer(int fd, const char *request) {
         else if (asks(request, "GET " API "/workloads")) {
                 atomic_fetch_add(&shared->lists, 1);
                 snprintf(body, sizeof body, LISTED,
+                         strstr(request, "?all=true HTTP") ? WORKLOAD("b", ",\"status\":\"stopped\"") "," : "",
                          atomic_load(&shared->installed) ? "," WORKLOAD("fetch", FETCH) : "");
                 send_answer(fd, "200 OK", body);
         } else if (asks(request, "GET " API "/workloads/a"))
