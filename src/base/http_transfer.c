@@ -103,7 +103,11 @@ static int about_to_send(void *user, char *peer_address, char *own_address, int 
         return CURL_PREREQFUNC_OK;
 }
 
-/* Not left to libcurl, which tells no errno (no descriptor left, say) and sets no SOCK_CLOEXEC. */
+/*
+ * Not left to libcurl, which tells no errno (no descriptor left, say), sets no
+ * SOCK_CLOEXEC, and takes a socket that it cannot make non-blocking as it is: then
+ * TLS waits in it, past every limit.
+ */
 static curl_socket_t open_socket(void *user, curlsocktype purpose _unused_,
                                  struct curl_sockaddr *address) {
         struct http_transfer *transfer = user;
@@ -113,7 +117,7 @@ static curl_socket_t open_socket(void *user, curlsocktype purpose _unused_,
         if (transfer->socket_given)
                 return STEAL_FD(transfer->connected_fd);
 
-        fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+        fd = socket(address->family, address->socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, address->protocol);
         if (fd < 0) {
                 transfer->socket_errno = errno;
                 return CURL_SOCKET_BAD;
