@@ -219,7 +219,8 @@ static int set_request(struct http_transfer *transfer, const struct http_request
 /*
  * Whose certificate is taken. Without the folder set to none, libcurl would trust
  * the system's as well; and it would keep what it once read of the file for a day,
- * over which a cluster may have changed its authority.
+ * over which a cluster may have changed its authority. Sessions are kept by the easy
+ * handle and so never used again; and 7.88 frees one twice where memory ran out.
  */
 static int set_trust(struct http_transfer *transfer, const char *ca_file) {
         CURL *easy = transfer->easy;
@@ -227,6 +228,7 @@ static int set_trust(struct http_transfer *transfer, const char *ca_file) {
 
         bad |= curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
         bad |= curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
+        bad |= curl_easy_setopt(easy, CURLOPT_SSL_SESSIONID_CACHE, 0L);
         if (ca_file) {
                 bad |= curl_easy_setopt(easy, CURLOPT_CAINFO, ca_file);
                 bad |= curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
