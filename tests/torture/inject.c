@@ -117,6 +117,8 @@ bool inject_memory(const char *function, const void *caller) {
         inside = true;
         by_json_c = is_asked_by_json_c(caller);
         n = __atomic_add_fetch(by_json_c ? &inject_record->left_out : &inject_record->allocations, 1, __ATOMIC_RELAXED);
+        if (!by_json_c)
+                inject_note_place(INJECT_MEMORY, n, caller);
         fails = plan.what == (by_json_c ? INJECT_JSON_C : INJECT_MEMORY) && (n == plan.n || (plan.on && n > plan.n));
         if (fails)
                 note_failure(function, 0);
@@ -165,7 +167,7 @@ static int choose_error(const char *function, const int *errors, uint32_t n, uin
         return errors[plan.error];
 }
 
-int inject_call(const char *function, const int *errors) {
+int inject_call(const char *function, const void *caller, const int *errors) {
         uint8_t n_errors = 0;
         int error;
         uint32_t n;
@@ -181,6 +183,7 @@ int inject_call(const char *function, const int *errors) {
                 inject_record->trace[n - 1].name = name_number(function);
                 inject_record->trace[n - 1].errors = n_errors;
         }
+        inject_note_place(INJECT_CALL, n, caller);
         error = choose_error(function, errors, n, n_errors);
         if (error)
                 note_failure(function, error);
@@ -205,7 +208,7 @@ static void map_record(const char *path) {
 }
 
 __attribute__((constructor)) static void begin(void) {
-        const char *path = getenv("TORTURE_RECORD"), *text = getenv("TORTURE_PLAN");
+        const char *path = getenv("TORTURE_RECORD"), *text = getenv("TORTURE_PLAN"), *places = getenv("TORTURE_PLACES");
         struct inject_plan from_outside = {};
         char what[8] = "", on[4] = "";
 
@@ -218,5 +221,7 @@ __attribute__((constructor)) static void begin(void) {
                                                         : INJECT_NOTHING;
         from_outside.on = on[0];
         map_record(path);
+        if (places)
+                inject_map_places(places);
         inject_arm(&from_outside);
 }

@@ -20,7 +20,8 @@
  * The record may be a file (TORTURE_RECORD), and the plan come from the environment
  * (TORTURE_PLAN=memory,17 or call,17,2 and ",on" for all like it from there on): so
  * the whole program is tortured from outside, by test_program.py, which knows the
- * layout of the record.
+ * layout of the record. It is also told, where TORTURE_PLACES names a file for them,
+ * from where in the program each comes, so as not to torture the same again and again.
  */
 
 #include <stdbool.h>
@@ -54,6 +55,16 @@ struct inject_record {
         } trace[INJECT_TRACE];          /* of the calls */
 };
 
+/* Two that come by the same way have the same numbers, in each process. */
+struct inject_place {
+        uint64_t library;               /* the way from where the program leaves its own code; 0: it does not */
+        uint64_t program;               /* the way through its code */
+};
+
+struct inject_places {
+        struct inject_place allocations[INJECT_TRACE], calls[INJECT_TRACE];
+};
+
 extern struct inject_record *inject_record;
 
 /* Counts anew, and injects as planned until inject_disarm(). */
@@ -70,7 +81,12 @@ bool inject_memory(const char *function, const void *caller);
 /* Whether libsystemd makes this call. */
 bool inject_is_by_libsystemd(const void *caller);
 /* The errno with which this call is to fail, of a list that ends with 0; 0: it is to be made. */
-int inject_call(const char *function, const int *errors);
+int inject_call(const char *function, const void *caller, const int *errors);
+
+/* From now on all places go to this file. */
+void inject_map_places(const char *path);
+/* The n-th allocation or call comes from there. */
+void inject_note_place(enum inject_what what, uint32_t n, const void *caller);
 
 /* The definition of a function that comes after this program's own, in the order of its libraries. */
 #define INJECT_NEXT(function)                                                                           \

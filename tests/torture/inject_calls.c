@@ -44,9 +44,12 @@
 #define ERRORS(...) ((const int[]) { __VA_ARGS__ __VA_OPT__(,) 0 })
 #define NEW_DESCRIPTOR EMFILE, ENFILE, ENOMEM
 
+/* Who asks: for use in the functions that others call, not in what these call themselves. */
+#define CALLER __builtin_return_address(0)
+
 /* True with errno set when the call is to fail. */
-static bool fails(const char *function, const int *errors) {
-        int error = inject_call(function, errors);
+static bool fails(const char *function, const void *caller, const int *errors) {
+        int error = inject_call(function, caller, errors);
 
         if (error)
                 errno = error;
@@ -56,7 +59,7 @@ static bool fails(const char *function, const int *errors) {
 /* A function whose parameters are passed on as they are: `call` is how. */
 #define FAILING(type, function, parameters, call, ...)                                                  \
         type function parameters {                                                                      \
-                if (fails(#function, ERRORS(__VA_ARGS__)))                                              \
+                if (fails(#function, CALLER, ERRORS(__VA_ARGS__)))                                              \
                         return -1;                                                                      \
                 return INJECT_NEXT(function) call;                                                             \
         }
@@ -129,8 +132,8 @@ static const int *write_errors(int fd) {
 /* ---- reading and writing ---- */
 
 /* How many bytes of size to go for; -1 with errno set: none, it fails. */
-static ssize_t allowed(const char *function, const int *errors, size_t size) {
-        int error = inject_call(function, errors);
+static ssize_t allowed(const char *function, const void *caller, const int *errors, size_t size) {
+        int error = inject_call(function, caller, errors);
 
         if (error == ONE_BYTE)
                 return size > 0;
@@ -140,45 +143,45 @@ static ssize_t allowed(const char *function, const int *errors, size_t size) {
 }
 
 ssize_t read(int fd, void *buffer, size_t size) {
-        ssize_t n = allowed("read", read_errors(fd), size);
+        ssize_t n = allowed("read", CALLER, read_errors(fd), size);
 
         return n < 0 ? -1 : INJECT_NEXT(read)(fd, buffer, (size_t) n);
 }
 
 ssize_t recv(int fd, void *buffer, size_t size, int flags) {
-        ssize_t n = allowed("recv", read_errors(fd), size);
+        ssize_t n = allowed("recv", CALLER, read_errors(fd), size);
 
         return n < 0 ? -1 : INJECT_NEXT(recv)(fd, buffer, (size_t) n, flags);
 }
 
 ssize_t write(int fd, const void *data, size_t size) {
-        ssize_t n = allowed("write", write_errors(fd), size);
+        ssize_t n = allowed("write", CALLER, write_errors(fd), size);
 
         return n < 0 ? -1 : INJECT_NEXT(write)(fd, data, (size_t) n);
 }
 
 ssize_t send(int fd, const void *data, size_t size, int flags) {
-        ssize_t n = allowed("send", write_errors(fd), size);
+        ssize_t n = allowed("send", CALLER, write_errors(fd), size);
 
         return n < 0 ? -1 : INJECT_NEXT(send)(fd, data, (size_t) n, flags);
 }
 
 ssize_t sendto(int fd, const void *data, size_t size, int flags, const struct sockaddr *address,
                socklen_t address_size) {
-        ssize_t n = allowed("sendto", write_errors(fd), size);
+        ssize_t n = allowed("sendto", CALLER, write_errors(fd), size);
 
         return n < 0 ? -1 : INJECT_NEXT(sendto)(fd, data, (size_t) n, flags, address, address_size);
 }
 
 ssize_t sendmsg(int fd, const struct msghdr *message, int flags) {
-        if (fails("sendmsg", kind_of(fd) == KIND_DATAGRAM ? write_errors(fd) : ERRORS(EPIPE)))
+        if (fails("sendmsg", CALLER, kind_of(fd) == KIND_DATAGRAM ? write_errors(fd) : ERRORS(EPIPE)))
                 return -1;
         return INJECT_NEXT(sendmsg)(fd, message, flags);
 }
 
 /* It is gone whatever close(2) says. */
 int close(int fd) {
-        int error = kind_of(fd) == KIND_FILE ? inject_call("close", ERRORS(EIO, ENOSPC, EINTR)) : 0;
+        int error = kind_of(fd) == KIND_FILE ? inject_call("close", CALLER, ERRORS(EIO, ENOSPC, EINTR)) : 0;
         int r = INJECT_NEXT(close)(fd);
 
         if (error == 0)
@@ -197,7 +200,7 @@ int close(int fd) {
                 va_start(arguments, flags);                                                             \
                 mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(arguments, mode_t) : 0;                   \
                 va_end(arguments);                                                                      \
-                if (fails(#function, flags & O_CREAT ? ERRORS(NEW_DESCRIPTOR, EACCES, EIO, ENOSPC, EROFS) \
+                if (fails(#function, CALLER, flags & O_CREAT ? ERRORS(NEW_DESCRIPTOR, EACCES, EIO, ENOSPC, EROFS) \
                                                      : ERRORS(NEW_DESCRIPTOR, EACCES, EIO)))            \
                         return -1;                                                                      \
                 return INJECT_NEXT(function)(path, flags, mode);                                               \
@@ -208,7 +211,7 @@ OPEN(open64)
 
 #define FOPEN(function)                                                                                 \
         FILE *function(const char *path, const char *mode) {                                            \
-                if (fails(#function, ERRORS(NEW_DESCRIPTOR, EACCES)))                                   \
+                if (fails(#function, CALLER, ERRORS(NEW_DESCRIPTOR, EACCES)))                                   \
                         return NULL;                                                                    \
                 return INJECT_NEXT(function)(path, mode);                                                      \
         }
@@ -217,11 +220,11 @@ FOPEN(fopen)
 FOPEN(fopen64)
 
 DIR *opendir(const char *path) {
-        return fails("opendir", ERRORS(NEW_DESCRIPTOR, EACCES)) ? NULL : INJECT_NEXT(opendir)(path);
+        return fails("opendir", CALLER, ERRORS(NEW_DESCRIPTOR, EACCES)) ? NULL : INJECT_NEXT(opendir)(path);
 }
 
 char *getcwd(char *buffer, size_t size) {
-        return fails("getcwd", ERRORS(ENOENT, EACCES)) ? NULL : INJECT_NEXT(getcwd)(buffer, size);
+        return fails("getcwd", CALLER, ERRORS(ENOENT, EACCES)) ? NULL : INJECT_NEXT(getcwd)(buffer, size);
 }
 
 FAILING(int, rename, (const char *from, const char *to), (from, to), ENOSPC, EACCES, EIO, EROFS)
@@ -268,7 +271,7 @@ static const int *fcntl_errors(int command) {
                 va_start(arguments, command);                                                           \
                 argument = va_arg(arguments, void *);                                                   \
                 va_end(arguments);                                                                      \
-                if (fails(#function, fcntl_errors(command)))                                            \
+                if (fails(#function, CALLER, fcntl_errors(command)))                                            \
                         return -1;                                                                      \
                 return INJECT_NEXT(function)(fd, command, argument);                                           \
         }
@@ -295,7 +298,7 @@ FAILING(int, setsockopt, (int fd, int level, int name, const void *value, sockle
 int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **ret_info) {
         static const int errors[] = { ENOMEM, EAGAIN, EMFILE, 0 };
 
-        switch (inject_call("getaddrinfo", errors)) {
+        switch (inject_call("getaddrinfo", CALLER, errors)) {
         case ENOMEM:
                 return EAI_MEMORY;
         case EAGAIN:
@@ -331,13 +334,13 @@ FAILING(ssize_t, getrandom, (void *buffer, size_t size, unsigned flags), (buffer
 
 /* By a kernel that does not know the clock, or a filter of system calls. */
 int clock_gettime(clockid_t clock, struct timespec *time) {
-        if (!inject_is_by_libsystemd(__builtin_return_address(0)) && fails("clock_gettime", ERRORS(EINVAL, EPERM)))
+        if (!inject_is_by_libsystemd(CALLER) && fails("clock_gettime", CALLER, ERRORS(EINVAL, EPERM)))
                 return -1;
         return INJECT_NEXT(clock_gettime)(clock, time);
 }
 
 int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *argument) {
-        int error = inject_call("pthread_create", ERRORS(EAGAIN, EPERM));
+        int error = inject_call("pthread_create", CALLER, ERRORS(EAGAIN, EPERM));
 
         return error ?: INJECT_NEXT(pthread_create)(thread, attributes, run, argument);
 }
