@@ -11,7 +11,7 @@
 #include <sys/socket.h>
 
 #include "base/util.h"
-#include "server.h"
+#include "server_internal.h"
 
 #define CONNECTIONS 64
 #define API "/api/v1beta"
@@ -31,16 +31,10 @@
         "\"transport\":\"stdio\",\"tools\":[\"fetch\"],\"tags\":[\"web\"],\"image\":\"ghcr.io/x/fetch:1\"," \
         "\"env_vars\":[{\"name\":\"TOKEN\",\"description\":\"A token\",\"required\":true,\"secret\":true}]}"
 
-struct connection {
-        int fd;
-        size_t size;
-        char request[8192];
-};
-
 static struct connection connections[CONNECTIONS];
 static struct server *shared;
 
-static void send_answer(int fd, const char *status, const char *body) {
+void server_send(int fd, const char *status, const char *body) {
         char answer[8192];
         int n;
 
@@ -57,7 +51,7 @@ static void send_details(int fd, const char *name, int port) {
                  "{\"name\":\"%s\",\"image\":\"ghcr.io/x/%s:1\",\"proxy_port\":%d,\"transport\":\"stdio\","
                  "\"env_vars\":{\"TOKEN\":\"secret\"},\"group\":\"default\",\"url\":\"http://127.0.0.1:%d/mcp\"}",
                  name, name, port, port);
-        send_answer(fd, "200 OK", body);
+        server_send(fd, "200 OK", body);
 }
 
 static bool asks(const char *request, const char *line) {
@@ -66,19 +60,32 @@ static bool asks(const char *request, const char *line) {
         return strncmp(request, line, size) == 0 && (request[size] == ' ' || request[size] == '?');
 }
 
-static void answer(int fd, const char *request) {
+static void go_on_all(void) {
+        for (size_t i = 0; i < CONNECTIONS; i++)
+                if (connections[i].fd >= 0)
+                        server_go_on(&connections[i]);
+}
+
+static void answer(struct connection *connection, const char *request) {
+        int fd = connection->fd;
         char body[4096];
 
-        if (asks(request, "GET " API "/version"))
-                send_answer(fd, "200 OK", "{\"version\":\"v0.44.0\"}");
+        if (server_answer_cluster(connection, request))
+                return;
+        if (asks(request, "POST /story")) {
+                atomic_store(&shared->told, SERVER_STORY);
+                go_on_all();
+                server_send(fd, "200 OK", "{}");
+        } else if (asks(request, "GET " API "/version"))
+                server_send(fd, "200 OK", "{\"version\":\"v0.44.0\"}");
         else if (asks(request, "GET /health"))
-                send_answer(fd, "204 No Content", "");
+                server_send(fd, "204 No Content", "");
         else if (asks(request, "GET " API "/workloads")) {
                 atomic_fetch_add(&shared->lists, 1);
                 snprintf(body, sizeof body, LISTED,
                          strstr(request, "?all=true HTTP") ? WORKLOAD("b", ",\"status\":\"stopped\"") "," : "",
                          atomic_load(&shared->installed) ? "," WORKLOAD("fetch", FETCH) : "");
-                send_answer(fd, "200 OK", body);
+                server_send(fd, "200 OK", body);
         } else if (asks(request, "GET " API "/workloads/a"))
                 send_details(fd, "a", 17001);
         else if (asks(request, "GET " API "/workloads/c"))
@@ -88,15 +95,15 @@ static void answer(int fd, const char *request) {
         else if (asks(request, "POST " API "/workloads")) {
                 atomic_fetch_add(&shared->posts, 1);
                 atomic_store(&shared->installed, true);
-                send_answer(fd, "201 Created", "{\"name\":\"fetch\",\"port\":17003}");
+                server_send(fd, "201 Created", "{\"name\":\"fetch\",\"port\":17003}");
         } else if (asks(request, "GET " API "/registry/default")) {
                 atomic_fetch_add(&shared->registries, 1);
-                send_answer(fd, "200 OK", "{\"name\":\"default\",\"registry\":{\"last_updated\":"
+                server_send(fd, "200 OK", "{\"name\":\"default\",\"registry\":{\"last_updated\":"
                             "\"2026-02-18T00:24:11Z\"," SERVERS "}}");
         } else if (asks(request, "GET " API "/registry/default/servers/fetch"))
-                send_answer(fd, "200 OK", "{\"server\":" ENTRY ",\"is_remote\":false}");
+                server_send(fd, "200 OK", "{\"server\":" ENTRY ",\"is_remote\":false}");
         else
-                send_answer(fd, "404 Not Found", "Not found");
+                server_send(fd, "404 Not Found", "Not found");
 }
 
 /* Answers once the request is whole; false when the peer has ended. */
@@ -105,7 +112,8 @@ static bool go_on(struct connection *connection) {
         ssize_t n = recv(connection->fd, request + connection->size, sizeof connection->request - 1 - connection->size, 0);
         size_t whole;
 
-        if (n <= 0)
+        /* Whoever begins to speak TLS (RFC 8446, 5.1) is not answered. */
+        if (n <= 0 || (connection->size == 0 && request[0] == 22))
                 return false;
         connection->size += (size_t) n;
         request[connection->size] = '\0';
@@ -115,7 +123,7 @@ static bool go_on(struct connection *connection) {
         length = strstr(request, "Content-Length: ");
         whole = (size_t) (end + 4 - request) + (length && length < end ? strtoul(length + 16, NULL, 10) : 0);
         if (connection->size >= whole) {
-                answer(connection->fd, request);
+                answer(connection, request);
                 connection->size = 0;
         }
         return true;
@@ -171,8 +179,7 @@ static void start(void) {
 }
 
 /* Once it answers for the second time, it has seen all that came before the first. */
-static void wait_idle(void) {
-        static const char request[] = "GET " API "/version HTTP/1.1\r\n\r\n";
+static void ask_twice(const char *request) {
         struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(shared->port),
                                        .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
         _cleanup_(closep) int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -185,13 +192,15 @@ static void wait_idle(void) {
                         abort();
 }
 
+void server_tell(void) {
+        ask_twice("POST /story HTTP/1.1\r\n\r\n");
+}
+
 void server_renew(void) {
-        (void) server();
-        wait_idle();
-        atomic_store(&shared->installed, false);
-        atomic_store(&shared->lists, 0);
-        atomic_store(&shared->registries, 0);
-        atomic_store(&shared->posts, 0);
+        const uint16_t port = server()->port;
+
+        ask_twice("GET " API "/version HTTP/1.1\r\n\r\n");
+        *shared = (struct server) { .port = port };
 }
 
 struct server *server(void) {

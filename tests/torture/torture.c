@@ -19,12 +19,13 @@
 #include "job.h"
 #include "own_network.h"
 
-#define ABREAST 4                       /* most of what is tortured waits */
+#define ABREAST 8                       /* most of what is tortured waits */
 #define JOBS_MAX 256
 
 static const struct operation *const groups[] = {
         /* Those that wait most begin first. */
-        command_operations, service_operations, source_operations, report_operations, model_operations,
+        command_operations, service_operations, watch_operations, cluster_operations, source_operations,
+        report_operations, model_operations,
 };
 
 static struct job *jobs;                /* shared with the children */

@@ -30,7 +30,7 @@ struct operation {
 };
 
 extern const struct operation model_operations[], report_operations[], source_operations[],
-        service_operations[], command_operations[];
+        cluster_operations[], watch_operations[], service_operations[], command_operations[];
 
 /* Whether this run had a failure injected by now. */
 bool torture_injected(void);
