@@ -26,7 +26,8 @@ refused:
              with "drain": true requests in progress go on, as an API server's watches for a minute,
              even after a start
   start      {}                       listens again on the same port, writes the file
-  move       {"port": 0} or {"range": "50000-50100"}: stop, then start elsewhere
+  move       {"port": 0} or {"range": "50000-50100"}: stop, then start elsewhere; the answer tells the
+             new port, and as "listening" the moment, on the clock of `requests`, before which it was closed
   cut        {}                       ends the kept-alive connections, goes on listening
   squat      {"name": "s1", "port": 0, "behaviours": [{"name": "ssh"}, …]}: one more server on another
              port; behave, clear, stop, start, move and cut reach it with "server": "s1"
@@ -187,9 +188,10 @@ class Control:
 
     def _do_move(self, server="main", port=0, range=None):
         self._do_stop(server)
+        moment = time.monotonic()
         self.cast.servers[server].start(port_list(range) if range else [port])
         self._publish(self.cast.servers[server])
-        return {"port": self.cast.servers[server].port, "urls": self.cast.servers[server].urls()}
+        return {"port": self.cast.servers[server].port, "urls": self.cast.servers[server].urls(), "listening": moment}
 
     def _do_squat(self, name, port=0, behaviours=(), hosts=("127.0.0.1",)):
         server = Server(self.cast.main.backend, self.cast.journal, hosts=hosts)

@@ -64,6 +64,16 @@ class TestListening(unittest.TestCase):
                 self.assertEqual(read_all(sock)[0], b"")
             connect(new).close()
 
+    def test_a_move_tells_from_when_the_new_port_listens(self):
+        with Standin() as standin:
+            before = time.monotonic()
+            told = standin.control("move")
+            connect(told["port"]).close()
+            taken = wait_for(lambda: [connection["time"] for connection in standin.connections()
+                                      if connection["port"] == told["port"]])[0]
+            self.assertLess(before, told["listening"])
+            self.assertLess(told["listening"], taken)
+
     def test_a_range_gives_its_first_free_port(self):
         first = free_port_range(4)
         with Standin(port=first) as _, Standin(port_range=f"{first}-{first + 3}") as standin:
