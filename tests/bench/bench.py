@@ -4,16 +4,21 @@
 
 Each is printed beside its target and none is judged: machines are noisy. Times are medians, with the
 least and the most in brackets; what the program uses is read from /proc.
+
+With --beside COMMAND another program that takes the same environment variables is measured beside this
+one instead, and a table printed in Markdown; see beside.py. Its columns are alike for a command that is
+this program itself.
 """
 
+import argparse
 import pathlib
-import re
 import statistics
 import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 import harness  # noqa: E402
+from beside import beside  # noqa: E402
 
 QUIET = {"toolhive_discovery_file": "none"}
 
@@ -94,12 +99,6 @@ def big_poll(polls=10):
         assert len(standin.requests(path)) >= polls
 
 
-def switches(pid):
-    """How often its threads went to sleep of their own accord: each is one wake-up."""
-    return sum(int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", (task / "status").read_text(), re.M)[1])
-               for task in pathlib.Path(f"/proc/{pid}/task").iterdir())
-
-
 def minute(seconds=60):
     """A minute of idling (polls every 300 s, a watchdog of 60 s) and one of polling each second, side by side."""
     with harness.Standin(workloads=1) as standin, harness.NotifySocket() as notify, \
@@ -109,16 +108,22 @@ def minute(seconds=60):
         idle.wait_line("Registry polled")
         busy.wait_line("Registry polled")
         time.sleep(2)       # past READY, into the steady state: what is measured is a span of time
-        before = [(each.cpu(), switches(each.pid)) for each in (idle, busy)]
+        before = [(each.cpu(), each.wakeups()) for each in (idle, busy)]
         time.sleep(seconds)
-        after = [(each.cpu(), switches(each.pid)) for each in (idle, busy)]
+        after = [(each.cpu(), each.wakeups()) for each in (idle, busy)]
     for name, begin, end, target in zip(("idling", "polling each second"), before, after,
                                         ("no wake-up beyond watchdog slices (2)", "0.2 %")):
         print(f"{f'a minute of {name}':<72} {(end[0] - begin[0]) / seconds * 100:.3f} % of a core, "
               f"{end[1] - begin[1]} wake-ups; target {target}", flush=True)
 
 
-if __name__ == "__main__":
+def main():
+    parser = argparse.ArgumentParser(description="Figures of the running program.")
+    parser.add_argument("--beside", metavar="COMMAND", help="measure this one beside ours; a script ends in exec")
+    options = parser.parse_args()
+    if options.beside:
+        beside(options.beside)
+        return
     start()
     moved(7, "port change: failed request to restored, polling each 300 s", "30 ms", polling=300)
     moved(7, "port change: new port accepts to restored, woken by the connection's end", "50 ms", polling=300,
@@ -126,3 +131,7 @@ if __name__ == "__main__":
     memory()
     big_poll()
     minute()
+
+
+if __name__ == "__main__":
+    main()
