@@ -2,7 +2,6 @@
 """What inject.h writes down of one process, the plans that follow from it, and which of them are new."""
 
 import array
-import collections
 import struct
 
 # Of the allocations, those from which on none succeeds: each such life waits for what does not come.
@@ -37,25 +36,25 @@ class Record:
 class Ground:
     """Where lives have been: the places at which one has failed need not fail in the next.
 
-    A place in the program's own code is known when it was come to by the same way, and as often. One inside
-    a library is when the library was asked by the same line of the program and did the same, as often; but
-    the first to which a new way through the program leads is new: whoever is on that way has to see one fail.
+    A place in the program's own code is known when it was come to by the same way. One inside a library is
+    when the library was asked by the same line of the program and did the same; but the first to which a new
+    way through the program leads is new: whoever is on that way has to see one fail.
     """
 
     def __init__(self):
-        self._ways, self._counts = set(), collections.Counter()
+        self._ways, self._places = set(), set()
         self.known = self.thinned = 0   # of the last record: places that were not new, and those left to other seeds
 
     def _explore(self, places):
-        """The numbers of those that are new."""
-        counts = collections.Counter()
+        """The numbers of those that are new, each time that they are come to."""
+        found = set()
         for n, (library, program) in enumerate(places, 1):
             place = library or program
-            counts[place] += 1
-            if counts[place] > self._counts[place] or program not in self._ways:
+            if place not in self._places or program not in self._ways:
                 yield n
             self._ways.add(program)
-        self._counts |= counts
+            found.add(place)
+        self._places |= found
 
     def plans(self, record, thin=None):
         """Every single failure at a new place; and some that last, of each function from its first call there on.

@@ -156,7 +156,8 @@ class Life:
             document = self.state()
             return document and condition(document)
         try:
-            wait_for(lambda: not self.program.alive() or self.is_mute() or told(), 0.5 if self.lasts() else 6, what)
+            wait_for(lambda: told() or not self.program.alive() or self.is_mute(), 0.5 if self.lasts() else 6, what,
+                     interval=0.01)
         except AssertionError:
             self.expect(self.lasts(), f"{what} is not in the state file: {self.state()}")
 
