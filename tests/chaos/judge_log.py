@@ -12,6 +12,8 @@ none of them allows is a violation. A hypothesis is where the service is in the 
   told       another address was found, and "retrying immediately" must be the next line
   now        an immediate retry is under way
 
+(In Kubernetes there is no search and no immediate retry: a failure is followed by the wait.)
+
 with the delay before jitter, whether an immediate retry is allowed, and how early the next attempt
 may come. Times are the log's own, so that a reader that is late judges nobody.
 """
@@ -21,30 +23,48 @@ import datetime
 import json
 
 EARLY = 0.005           # milliseconds are cut in the times, and rounded in the delays
-OTHERS = {
+COMMON = {
     "Starting mcp-optimizer": "INFO", "Stopped on request": "INFO", "Workload added": "INFO",
     "Workload removed": "INFO", "Workload changed": "INFO", "Workloads polled": "INFO",
-    "Registry polled": "INFO", "Registry server added": "INFO", "Registry server removed": "INFO",
-    "ToolHive answers again": "INFO", "ToolHive gives an answer that is of no use": "WARNING",
-    "ToolHive's container runtime is away": "WARNING", "Skipping a workload that makes no sense": "WARNING",
-    "Skipping more workloads that make no sense": "WARNING", "Further differences not listed": "INFO",
-    "Skipping registry servers whose names make no sense": "WARNING", "Cannot write the state file": "WARNING",
-    "Cannot open the state file": "WARNING",
-    "Several ToolHives found, using the lowest port; set TOOLHIVE_PORT to choose another": "WARNING",
-    "Ignoring the state file of an earlier service": "INFO",
+    "Skipping a workload that makes no sense": "WARNING", "Skipping more workloads that make no sense": "WARNING",
+    "Further differences not listed": "INFO", "Cannot write the state file": "WARNING",
+    "Cannot open the state file": "WARNING", "Ignoring the state file of an earlier service": "INFO",
 }
-LINES = {
-    "ToolHive connection failed": ("WARNING", "failed"),
-    "Attempting to rediscover ToolHive port": ("WARNING", "attempting"),
-    "ToolHive still available on same port": ("INFO", "same"),
-    "Successfully rediscovered ToolHive on new port": ("INFO", "other"),
-    "Port rediscovery successful, retrying immediately": ("INFO", "retrying"),
-    "Connected to ToolHive": ("INFO", "connected"),
-    "ToolHive connection restored": ("INFO", "restored"),
-    "Reload requested, polling workloads and registry at once": ("INFO", "reload"),
-    "All retry attempts exhausted. ToolHive is unavailable.": ("ERROR", "exhausted"),
-    "ToolHive connection failure - exiting": ("CRITICAL", "exiting"),
-}
+
+
+class Words:
+    """A backend's messages: those of the retry loop, those of a poll whose answer is of no use, and others."""
+
+    def __init__(self, name, polls, problems=(), others=None, moves=None, retry_after=()):
+        self.lines = {
+            f"{name} connection failed": ("WARNING", "failed"),
+            f"Connected to {name}": ("INFO", "connected"),
+            f"{name} connection restored": ("INFO", "restored"),
+            "Reload requested, polling workloads and registry at once": ("INFO", "reload"),
+            f"All retry attempts exhausted. {name} is unavailable.": ("ERROR", "exhausted"),
+            f"{name} connection failure - exiting": ("CRITICAL", "exiting"),
+            **{message: ("WARNING", "problem") for message in (f"{name} gives an answer that is of no use", *problems)},
+            f"{name} answers again": ("INFO", "again"), **(moves or {})}
+        self.others = {**COMMON, **(others or {})}
+        self.polls = polls
+        self.can_move = bool(moves)
+        self.retry_after = retry_after  # seconds that the stand-in may ask for, instead of the delay
+
+
+TOOLHIVE = Words(
+    "ToolHive", 2, ["ToolHive's container runtime is away"],
+    {"Registry polled": "INFO", "Registry server added": "INFO", "Registry server removed": "INFO",
+     "Skipping registry servers whose names make no sense": "WARNING",
+     "Several ToolHives found, using the lowest port; set TOOLHIVE_PORT to choose another": "WARNING"},
+    {"Attempting to rediscover ToolHive port": ("WARNING", "attempting"),
+     "ToolHive still available on same port": ("INFO", "same"),
+     "Successfully rediscovered ToolHive on new port": ("INFO", "other"),
+     "Port rediscovery successful, retrying immediately": ("INFO", "retrying")})
+KUBERNETES = Words(
+    "Kubernetes API", 1, ["Kubernetes API denies the account what it needs",
+                          "Kubernetes API does not know the account"],
+    {"Resources of ToolHive that are not installed in the cluster are passed over": "INFO",
+     "All resources of ToolHive are installed in the cluster": "INFO"}, retry_after=(1, 2))
 
 At = collections.namedtuple("At", "stage base immediate due")
 
@@ -53,13 +73,14 @@ class LogJudge:
     """Of one process. report(text) is called for each violation; woken(time) says whether the discovery
     file has changed so shortly before that a wake may be behind what is found then."""
 
-    def __init__(self, report, woken, initial, maximum, jitter, retries):
-        self._report, self._woken = report, woken
+    def __init__(self, report, words, woken, initial, maximum, jitter, retries):
+        self._report, self._words, self._woken = report, words, woken
         self._initial, self._maximum, self._jitter, self._retries = initial, maximum, jitter, retries
         self._at = {At("idle", initial, True, 0)}
         self._known = False
         self._backoff = 0
         self._reloads = 0
+        self._problems = 0
         self.attempt = 0
         self._since = None
         self._last = None
@@ -75,14 +96,12 @@ class LogJudge:
         if self.exiting:
             self._report(f"a line after the last word: {text}")
         self.stopped = self.stopped or message == "Stopped on request"
-        if message in OTHERS:
-            if level != OTHERS[message]:
-                self._report(f"not {OTHERS[message]}: {text}")
+        if (others := self._words.others).get(message) == level:
             self.counts[message] += 1
-        elif message not in LINES or level != LINES[message][0]:
+        elif message in others or level != self._words.lines.get(message, [None])[0]:
             self._report(f"not in the specification: {text}")
         else:
-            name = LINES[message][1]
+            name = self._words.lines[message][1]
             self.counts[name] += 1
             before = self._at
             self._at = {at for old in before for at in getattr(self, f"_on_{name}")(old, entry, now) or ()}
@@ -112,9 +131,10 @@ class LogJudge:
         told = entry["backoff_seconds"]
         for base, allowed in self._arrivals(at, now):
             if last and told != 0 or not last and not (
-                    base * (1 - self._jitter) - EARLY <= told <= base + EARLY):
+                    base * (1 - self._jitter) - EARLY <= told <= base + EARLY
+                    or told in self._words.retry_after and told > base * (1 - self._jitter)):
                 continue
-            if self._known:
+            if self._known and self._words.can_move:
                 yield At("failed", base, allowed, 0)
             else:
                 yield At("waiting", base, True, now + told)
@@ -169,6 +189,25 @@ class LogJudge:
         if entry["attempts"] != self.attempt or abs(entry["outage_seconds"] - lasted) > 0.1:
             self._report(f"not {self.attempt} attempts in {lasted:.3f} s: {entry}")
         self.attempt, self._since, self._reloads = 0, None, 0
+
+    def _on_problem(self, at, *_):
+        yield at
+
+    def _after_problem(self, entry, _):
+        """Once while it lasts, of each poll."""
+        self._problems += 1
+        if self._problems > self._words.polls:
+            self._report(f"told again while it lasts: {entry}")
+            self._problems = self._words.polls
+
+    def _on_again(self, at, *_):
+        yield at
+
+    def _after_again(self, entry, _):
+        self._problems -= 1
+        if self._problems < 0:
+            self._report(f"nothing was wrong: {entry}")
+            self._problems = 0
 
     def _on_reload(self, at, *_):
         yield at

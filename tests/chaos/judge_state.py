@@ -1,64 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the state file may say, at every moment: whole, in agreement with itself, and true.
 
-True is what the stand-in served: the truths are kept with the time from which on, and until which,
-they could be had, and what was polled at some moment must be one that could be had shortly before.
-And nothing stands still: what should have happened by a moment has happened soon after it.
+True is what the stand-in served, as a witness of truth.py knows it. And nothing stands still: what should
+have happened by a moment has happened soon after it.
 """
 
-import datetime
 import json
 import time
 
 from pace import lasted
+from truth import moment
 
-SERVED = 4.0            # an answer may be on its way for so long, with a time-out of 1 s
 OVERDUE = 15.0          # a call, its identity check, a search, and the other poll before it
 KEYS = {"schema", "version", "pid", "started_at", "runtime_mode", "connection", "workloads", "registry", "counters"}
+NO_REGISTRY = {"next_poll_at": None, "problem": None, "servers": 0, "names": []}
 STATES = {"connecting", "connected", "degraded", "reconnecting", "exhausted", "stopped"}
-
-
-def moment(text):
-    """RFC 3339 as seconds since 1970."""
-    return datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
-
-
-class Truth:
-    """The values that could be had, with their times in seconds since 1970."""
-
-    def __init__(self, value):
-        self._values = [(value, time.time(), None)]
-
-    def now(self):
-        return self._values[-1][0]
-
-    def change(self, value, begun):
-        """begun: before the stand-in was told; the old value may be had until now."""
-        old, since, _ = self._values[-1]
-        self._values[-1] = (old, since, time.time())
-        self._values.append((value, begun, None))
-        del self._values[:-200]
-
-    def could_be_had(self, value, when):
-        return any(value == known and since <= when + 0.1 and (until is None or until >= when - SERVED)
-                   for known, since, until in self._values)
-
-
-def workloads_of(document):
-    return {item["name"]: item["status"] for item in document["workloads"]["items"]}
-
-
-def registry_of(document):
-    return document["registry"]["last_updated"], tuple(document["registry"]["names"])
 
 
 class StateJudge:
     """Of one path; a new process may come along. report(text) is called for each violation."""
 
-    def __init__(self, report, path, workloads, registry):
+    def __init__(self, report, path, witness):
         self._report = report
         self._path = path
-        self._workloads, self._registry = workloads, registry
+        self.witness = witness
         self._raw = self._overdue = None
         self._counters = None
         self._pid = None
@@ -92,7 +57,8 @@ class StateJudge:
     def _problem(self, document):
         if missing := KEYS - set(document):
             return f"keys missing: {missing}"
-        connection, workloads, registry = document["connection"], document["workloads"], document["registry"]
+        connection, workloads = document["connection"], document["workloads"]
+        registry = document["registry"] or NO_REGISTRY
         state, problems = connection["state"], [workloads["problem"], registry["problem"]]
         running = sum(item["status"] == "running" for item in workloads["items"])
         if workloads["total"] != len(workloads["items"]) or workloads["running"] != running:
@@ -109,7 +75,7 @@ class StateJudge:
             return "reconnecting, and no failure"
         if (connection["endpoint"] is None) != (connection["port"] is None):
             return "a port without an address"
-        return self._went_back(document) or self._untrue(document)
+        return self._went_back(document) or self.witness.untrue(document)
 
     def _went_back(self, document):
         before, self._counters = self._counters, document["counters"]
@@ -118,18 +84,9 @@ class StateJudge:
             return f"counters went back from {before}"
         return None
 
-    def _untrue(self, document):
-        if (polled := document["workloads"]["polled_at"]) and not self._workloads.could_be_had(
-                workloads_of(document), moment(polled)):
-            return "workloads that ToolHive never told"
-        if (polled := document["registry"]["polled_at"]) and not self._registry.could_be_had(
-                registry_of(document), moment(polled)):
-            return "a registry that ToolHive never told"
-        return None
-
     def _judge_progress(self, document):
         connection = document["connection"]
-        due = [document["workloads"]["next_poll_at"], document["registry"]["next_poll_at"]]
+        due = [document["workloads"]["next_poll_at"], (document["registry"] or NO_REGISTRY)["next_poll_at"]]
         if connection["state"] == "reconnecting":
             due = [connection["next_attempt_at"]] if connection["next_attempt_at"] else [connection["last_error_at"]]
         for when in due:

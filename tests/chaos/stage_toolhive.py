@@ -1,58 +1,41 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What chaos does to the stand-in, and to the disk under the state file.
-
-Each action is a method of Stage with its weight, and leaves the truths right: whoever changes what
-ToolHive has to tell says since when. calm() takes back all of it.
-"""
+"""What befalls a ToolHive: restarts, moves, squatters, bad answers, its discovery file."""
 
 import collections
 import contextlib
 import os
-import pathlib
 import time
 
-from judge_state import Truth
+import harness
+from judge_log import TOOLHIVE
+from stage import BEHAVIOURS, RETRIES, Stage, weight
+from truth import ToolHiveWitness, Truth
 
 API = "/api/v1beta"
 WOKEN_WITHIN = 8.0      # a call and a search under way, then at most one wake a second
-ROUTES = ["*", f"GET {API}/workloads", f"GET {API}/registry/default", f"GET {API}/version", "GET /health"]
 RUNNING = ["running", "running", "stopped", "error", "unhealthy", "starting"]
-
-# Name and parameters; those of the listener and of the connection take any route.
-BEHAVIOURS = [
-    ("hang", {}), ("slow", {"ms": 300}), ("slow", {"ms": 800}), ("drip-headers", {"interval": 0.2}),
-    ("drip-body", {"interval": 0.2}), ("close", {}), ("close-after", {}), ("cut-headers", {}), ("cut-body", {}),
-    ("length-long", {}), ("length-short", {}), ("reset-after-request", {}), ("reset-in-headers", {}),
-    ("reset-in-body", {}), ("status", {"code": 500}), ("status", {"code": 502}), ("status", {"code": 404}),
-    ("status", {"code": 503, "headers": {"Retry-After": "1"}}), ("status", {"code": 503, "headers": {
-        "Retry-After": "99999999999"}}), ("redirect", {"url": "http://127.0.0.1:1/"}), ("json", {"text": "{"}),
-    ("json", {"text": "[]"}), ("json", {"text": '{"workloads":7,"registry":[]}'}), ("json", {"text": "NaN"}),
-    ("version-missing", {}), ("depth", {"n": 40}), ("entries", {"n": 300_000}), ("bad-utf8", {}), ("big", {"mib": 20}),
-    ("chunked", {"mib": 17}), ("header-line", {}), ("header-many", {}), ("informational", {"n": 5}),
-    ("switching", {}), ("gzip-bomb", {}), ("http09", {}), ("garbage", {}), ("tls-alert", {}), ("endless", {}),
-    ("silence", {"seconds": 30}), ("reset-at-accept", {}), ("close-at-accept", {}), ("ssh", {"seconds": 30}),
-    ("refuse", {}), ("backlog-full", {}),
-]
 SQUATTERS = ["ssh", "silence", "close-at-accept", "garbage", "hang", "endless", "tls-alert"]
 
 
-def weight(share, touches=False):
-    """How likely an action is, and whether it touches the discovery file."""
-    def mark(method):
-        method.weight, method.touches = share, touches
-        return method
-    return mark
+class ToolHiveStage(Stage):
+    words = TOOLHIVE
+    routes = ["*", f"GET {API}/workloads", f"GET {API}/registry/default", f"GET {API}/version", "GET /health"]
+    behaviours = BEHAVIOURS + [
+        ("status", {"code": 404}), ("status", {"code": 503, "headers": {"Retry-After": "1"}}),
+        ("status", {"code": 503, "headers": {"Retry-After": "99999999999"}}), ("version-missing", {}),
+        ("json", {"text": '{"workloads":7,"registry":[]}'}),
+    ]
 
-
-class Stage:
-    """The stand-in with what is around it; disk is a small file system of its own, or None."""
-
-    def __init__(self, rng, standin, ports, discovery, disk):
-        self.rng, self.standin, self.ports, self.discovery, self.disk = rng, standin, ports, discovery, disk
+    def __init__(self, rng, folder, disk):
+        super().__init__(rng, disk)
+        first = harness.free_port_range(8)
+        self.ports = list(range(first, first + 8))
+        self.discovery = folder / "toolhive" / "server.json"
+        self.standin = self.enter_context(harness.Standin(
+            port=self.ports[2], registry_servers=0, discovery_file=self.discovery))
+        self.standin.control("registry", servers=0, remote_servers=0)
         self.squatters = {}
         self.runtime_away = False
-        self.full = False
-        self.acted = 0
         self._touched = collections.deque([time.time()], maxlen=50)     # the discovery file
         self._number = 0
         self._names = {}
@@ -61,34 +44,40 @@ class Stage:
         self.workloads, self.registry = Truth({}), Truth((self._updated, ()))
         self.add_workload()
         self.add_server()
-        self._mood = self.actions = [getattr(self, name) for name in sorted(dir(self))
-                        if hasattr(getattr(type(self), name, None), "weight")]
 
-    def set_mood(self):
-        """What comes from now on: anything, or only what one kind of trouble consists of."""
-        kinds = [self.actions, self.actions, [self.misbehave, self.behave_again, self.cut],
-                 [self.stop_listening, self.start_listening, self.move, self.squat, self.leave]]
-        self._mood = self.rng.choice(kinds)
+    def moods(self):
+        return [*super().moods(), [self.stop_listening, self.start_listening, self.move, self.squat, self.leave]]
 
-    def act(self):
-        """One action at random; its name."""
-        self.acted += 1
-        action = self.rng.choices(self._mood, [action.weight for action in self._mood])[0]
-        if action.touches:
-            self._touch()
-        return f"{action.__name__} {action() or ''}".strip()
+    # ---- who looks at it ----
 
-    def woken(self, when):
-        return any(touched - 0.1 <= when <= touched + WOKEN_WITHIN for touched in list(self._touched))
+    def _settings(self, retries, discovery):
+        return {**retries, "toolhive_discovery_file": discovery, "toolhive_host": "127.0.0.1",
+                "toolhive_start_port_scan": self.ports[0], "toolhive_end_port_scan": self.ports[-1],
+                "workload_polling_interval": 0.5, "registry_polling_interval": 2}
 
-    def _touch(self):
-        """Before the file is written or removed."""
+    def steady(self):
+        return self._settings(RETRIES, self.discovery)
+
+    def mortal(self):
+        return self._settings(self.mortal_retries(), self.rng.choice(["none", self.discovery]))
+
+    def witness(self, _):
+        return ToolHiveWitness(self.workloads, self.registry)
+
+    def woken(self, settings):
+        if settings["toolhive_discovery_file"] == "none":
+            return super().woken(settings)
+        return lambda when: any(touched - 0.1 <= when <= touched + WOKEN_WITHIN for touched in list(self._touched))
+
+    def touch(self):
         self._touched.append(time.time())
 
+    def is_at(self, document):
+        return document["connection"]["port"] == self.standin.port
+
     def calm(self):
-        self._touch()
-        self.standin.clear()
-        self.unfill()
+        self.touch()
+        super().calm()
         for name in list(self.squatters):
             self._leave(name)
         self.runtime_away = False
@@ -98,7 +87,18 @@ class Stage:
             self.standin.move(self.ports[0])
         else:
             self.standin.start_listening()
-        self.standin.reset()
+
+    def trouble(self):
+        how = self.rng.choice(["gone", "runtime", "registry"])
+        if how == "gone":
+            self.touch()
+            self.standin.stop_listening()
+            return "reconnecting", "Connection refused"
+        if how == "runtime":
+            self.standin.control("toolhive", runtime_away=True)
+            return "degraded", "ToolHive's container runtime is away"
+        self.standin.control("registry", problem="registry_unavailable")
+        return "degraded", "ToolHive answers 503 to get registry"
 
     # ---- where it is ----
 
@@ -122,10 +122,6 @@ class Stage:
         self.move()
 
     @weight(4)
-    def cut(self):
-        self.standin.cut()
-
-    @weight(4)
     def squat(self):
         taken = {*self.squatters.values(), self.standin.port}
         free = [port for port in self.ports if port not in taken]
@@ -146,17 +142,6 @@ class Stage:
         del self.squatters[name]
 
     # ---- how it answers ----
-
-    @weight(16)
-    def misbehave(self):
-        name, parameters = self.rng.choice(BEHAVIOURS)
-        route, count = self.rng.choice(ROUTES), self.rng.choice([1, 1, 3, 10, None])
-        self.standin.behave(name, route, count, **parameters)
-        return f"{name} {parameters} on {route} {count or 'for ever'}"
-
-    @weight(14)
-    def behave_again(self):
-        self.standin.clear()
 
     @weight(3)
     def lose_runtime(self):
@@ -235,20 +220,3 @@ class Stage:
                 "foreign": {"fields": {"url": f"http://127.0.0.1:{self.rng.choice(self.ports)}"}},
                 "open": {"mode": 0o666}}[how])
         return how
-
-    @weight(3)
-    def fill_disk(self):
-        if not self.disk:
-            return "not possible here"
-        if self.full:
-            return self.unfill()
-        self.full = True
-        with contextlib.suppress(OSError), open(self.disk / "filler", "wb", buffering=0) as file:
-            while True:
-                file.write(b"x" * 4096)
-        return None
-
-    def unfill(self):
-        if self.full:
-            pathlib.Path(self.disk / "filler").unlink(missing_ok=True)
-            self.full = False
