@@ -163,6 +163,9 @@ static void take_problem(struct poll *poll, enum call_kind kind, bool asked, str
                 delay = usec_min(delay, settings->initial_backoff << usec_min(poll->denials, DENIALS_MAX));
                 poll->denials += asked;
         }
+        /* Changes that go on coming must not put off the next try. */
+        if (!asked)
+                delay = usec_min(delay, usec_sub(poll->due, waiter_now(operations->waiter)));
 
         operation_describe_answer(operations->source, kind, outcome, problem);
         /* One warning for as long as it lasts, also where the answers change: STATUS has the latest. */
@@ -247,7 +250,6 @@ int poll_take_changes(struct poll *poll, struct operations *operations, const st
                 .known = operations->snapshot->workloads,
         };
         enum call_kind problem_kind = poll->kind;
-        usec_t due = poll->due;
         struct outcome outcome;
         bool problem;
         int r;
@@ -262,10 +264,5 @@ int poll_take_changes(struct poll *poll, struct operations *operations, const st
                 return r;
         problem = has_problem(source, &problem_kind, &outcome);
         conclude(poll, operations, settings, &call, false, problem ? &outcome : NULL, problem_kind, ret_news);
-        /* Changes that go on coming must not put off the next try. */
-        if (problem && poll->due > due) {
-                poll->due = due;
-                set_next_poll_at(poll, operations->waiter);
-        }
         return 0;
 }

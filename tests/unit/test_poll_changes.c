@@ -321,6 +321,18 @@ START_TEST(changes_while_denied) {
 }
 END_TEST
 
+/* The list that is due anyway is the next try, and is told as that. */
+START_TEST(denied_before_a_list) {
+        fake_from(&fake, 10 * S, (struct fake_world) { .port = 50001, .workloads = LIST(ENTRY("a", "running")),
+                                                       .problem = denied });
+        poll_at(0);
+        capture_forget();
+        change_at(59.5);
+        capture_expect(DENIED("0.5"));
+        expect_due(60);
+}
+END_TEST
+
 /* One that comes with a change asks soon again, sooner than the list is due. */
 START_TEST(denied_by_a_change) {
         fake_from(&fake, 10 * S, (struct fake_world) { .port = 50001, .workloads = LIST(ENTRY("a", "running")),
@@ -345,7 +357,7 @@ int main(void) {
                 failures_are_passed_on, polled_once, missing_is_told_when_it_changes,
                 missing_stands_in_between, a_part_is_denied, a_watch_is_denied, not_known,
                 denied_ever_more_seldom, denied_with_other_settings, changes_while_denied,
-                denied_by_a_change,
+                denied_before_a_list, denied_by_a_change,
         };
         Suite *suite = suite_create("poll changes");
         TCase *tcase = suite_case(suite, "cluster", setup, teardown);
