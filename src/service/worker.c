@@ -22,6 +22,8 @@
 /* The heartbeat of a worker without a watchdog, and how often it is worth a system call. */
 #define HEARTBEAT_INTERVAL (30 * USEC_PER_SEC)
 #define HEARTBEAT_MIN USEC_PER_SEC
+/* A report that could not be written is tried again, where nothing else comes before. */
+#define REWRITE_INTERVAL (5 * USEC_PER_SEC)
 /* With nothing left to poll, the identity is checked this often. */
 #define CHECK_INTERVAL (60 * USEC_PER_SEC)
 
@@ -46,7 +48,9 @@ static void publish(struct worker *worker, bool news) {
         }
 
         if (worker->state_file.path || worker->state_file.kept_path) {
+                news |= worker->unkept;
                 r = state_file_write(&worker->state_file, &worker->snapshot, news);
+                worker->unkept = news && r < 0;
                 tell_broken(&worker->state_file.broken, r, "Cannot write the state file",
                             worker->state_file.failed_path);
         }
@@ -197,13 +201,29 @@ static int check_woken(struct worker *worker) {
         return 0;
 }
 
+/* operations_wait(), in which what could not be written is tried again. */
+static int wait_and_rewrite(struct worker *worker, usec_t deadline, unsigned mask) {
+        for (;;) {
+                bool broken = worker->state_file.broken || worker->metrics_broken;
+                usec_t until = deadline;
+                int r;
+
+                if (broken)
+                        until = usec_min(until, waiter_now(worker->waiter) + REWRITE_INTERVAL);
+                r = operations_wait(&worker->operations, until, mask);
+                if (r != 0 || until == deadline)
+                        return r;
+                publish(worker, false);
+        }
+}
+
 static int wait_for_due(struct worker *worker, usec_t due) {
         usec_t deadline = due != USEC_INFINITY ? due : waiter_now(worker->waiter) + CHECK_INTERVAL;
         /* During the start-up delay there is no ToolHive yet whose identity could be checked. */
         unsigned mask = worker->source->known ? WAIT_FILE | WAIT_CONNECTION | WAIT_CHANGE : 0;
         int r;
 
-        r = operations_wait(&worker->operations, deadline, mask);
+        r = wait_and_rewrite(worker, deadline, mask);
         if (r < 0)
                 return r;
         if (r & WAIT_RELOAD)

@@ -32,6 +32,7 @@ struct worker {
         usec_t started_at;              /* CLOCK_BOOTTIME */
         usec_t beaten_at;               /* the last heartbeat */
         char kept_endpoint[sizeof ((struct connection *) NULL)->endpoint];      /* as last kept */
+        bool unkept;                    /* the last news could not be kept: they are to be, with the next writing */
         bool metrics_broken;            /* told once */
         bool second;                    /* another service holds the state file: this one writes no files */
         atomic_int exit_code;           /* 1 from the CRITICAL line on; the main thread reads it */

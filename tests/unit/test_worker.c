@@ -69,9 +69,12 @@ static void receive(void) {
 }
 
 static const struct waiter_ops *virtual_ops;
+static void (*on_block)(usec_t now);
 
 static int receive_and_block(struct waiter *waiter, usec_t deadline, unsigned mask) {
         receive();
+        if (on_block)
+                on_block(virtual_elapsed(&v));
         return virtual_ops->block(waiter, deadline, mask);
 }
 
@@ -859,6 +862,54 @@ START_TEST(an_unwritable_report_is_told_once) {
 }
 END_TEST
 
+static void break_at_first(enum call_kind kind) {
+        char away[sizeof folder + 8];
+
+        snprintf(away, sizeof away, "%s-away", folder);
+        if (kind == CALL_LIST_WORKLOADS && virtual_elapsed(&v) == 0)
+                ck_assert_int_eq(rename(folder, away), 0);
+}
+
+static bool mended, was_written, was_kept;
+
+static bool holds_two_workloads(const char *path) {
+        _cleanup_(json_object_putp) struct json_object *document = json_object_from_file(path);
+        struct json_object *workloads, *total;
+
+        return json_object_object_get_ex(document, "workloads", &workloads) &&
+               json_object_object_get_ex(workloads, "total", &total) && json_object_get_int(total) == 2;
+}
+
+static void mend_and_look(usec_t now) {
+        char away[sizeof folder + 8], kept[sizeof kept_folder + 16];
+
+        snprintf(away, sizeof away, "%s-away", folder);
+        snprintf(kept, sizeof kept, "%s/state.json", kept_folder);
+        if (now >= 20 * S && !mended)
+                mended = rename(away, folder) == 0;
+        if (now > 20 * S && now < 40 * S) {
+                was_written = holds_two_workloads(state_path);
+                was_kept = holds_two_workloads(kept);
+        }
+}
+
+/* A disk that was full is not to be told of until the next poll; nor is what was news then forgotten. */
+START_TEST(what_could_not_be_written_is_written_soon) {
+        setenv("STATE_DIRECTORY", kept_folder, 1);
+        settings.workload_polling_interval = settings.registry_polling_interval = _i * 300 * S;
+        fake.on_call = break_at_first;
+        on_block = mend_and_look;
+        mended = was_written = was_kept = false;
+        ck_assert_int_eq(run_until(40), 0);
+        on_block = NULL;
+        ck_assert(mended);
+        ck_assert(was_written);
+        ck_assert(was_kept);
+        ck_assert_uint_eq(fake_calls(&fake, CALL_KINDS, NULL, 0), 2);
+        ck_assert_uint_eq(capture_count("WARNING  Cannot write the state file path="), 1);
+}
+END_TEST
+
 static bool was_up;
 
 static bool metrics_say(const char *line) {
@@ -954,6 +1005,7 @@ int main(void) {
         tcase_add_test(tests, a_foreign_state_file_is_ignored);
         tcase_add_test(tests, a_second_service_writes_none);
         tcase_add_test(tests, an_unwritable_report_is_told_once);
+        tcase_add_loop_test(tests, what_could_not_be_written_is_written_soon, 0, 2);
         tcase_add_test(tests, metrics_say_up_until_the_end);
         tcase_add_test(tests, no_source_no_service);
 
