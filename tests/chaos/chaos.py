@@ -67,9 +67,9 @@ def storm(rng, report, stage, steady, mortal, until):
             mortal.one.reload()
         else:
             report.did(stage.act())
-        steady.state.lenient = False
-        mortal.one.state.lenient = stage.full
         mortal.look()
+        if stage.full:
+            mortal.one.state.excuse()
         time.sleep(min(rng.expovariate(3), 3))
 
 
@@ -129,7 +129,6 @@ def rest(report, stage, steady, mortal):
 def calm(rng, report, stage, steady, mortal, figures, minute):
     """Everything well again: so must be what they say, soon."""
     report.did("calm")
-    mortal.one.state.lenient = False
     rest(report, stage, steady, mortal)
     used = steady.program.cpu()
     begun = time.monotonic()

@@ -12,6 +12,7 @@ from pace import lasted
 from truth import moment
 
 OVERDUE = 15.0          # a call, its identity check, a search, and the other poll before it
+REWRITTEN = 10.0        # after a full disk
 KEYS = {"schema", "version", "pid", "started_at", "runtime_mode", "connection", "workloads", "registry", "counters"}
 NO_REGISTRY = {"next_poll_at": None, "problem": None, "servers": 0, "names": []}
 STATES = {"connecting", "connected", "degraded", "reconnecting", "exhausted", "stopped"}
@@ -29,8 +30,12 @@ class StateJudge:
         self._pid = None
         self.document = None
         self.documents = 0
-        self.lenient = False            # the file cannot be written now, so it need not be true
+        self._excused = 0
         self.seen = set()               # states
+
+    def excuse(self):
+        """The file cannot be written now, so it need not be of today until a while after."""
+        self._excused = time.monotonic() + REWRITTEN
 
     def look(self, running):
         """Reads it once; running: whether the service is to be held to its word."""
@@ -51,7 +56,7 @@ class StateJudge:
             self.seen.add(document["connection"]["state"])
             if problem:
                 self._report(f"{problem}: {raw.decode()}")
-        if running and self.document and not self.lenient and self._raw != self._overdue:
+        if running and self.document and time.monotonic() > self._excused and self._raw != self._overdue:
             self._judge_progress(self.document)
 
     def _problem(self, document):

@@ -17,9 +17,10 @@ BEHAVIOURS = [
     ("length-long", {}), ("length-short", {}), ("reset-after-request", {}), ("reset-in-headers", {}),
     ("reset-in-body", {}), ("status", {"code": 500}), ("status", {"code": 502}),
     ("redirect", {"url": "http://127.0.0.1:1/"}), ("json", {"text": "{"}), ("json", {"text": "[]"}),
-    ("json", {"text": "NaN"}), ("depth", {"n": 40}), ("entries", {"n": 300_000}), ("bad-utf8", {}), ("big", {"mib": 20}),
-    ("chunked", {"mib": 17}), ("header-line", {}), ("header-many", {}), ("informational", {"n": 5}),
-    ("switching", {}), ("gzip-bomb", {}), ("http09", {}), ("garbage", {}), ("tls-alert", {}), ("endless", {}),
+    ("json", {"text": "NaN"}), ("depth", {"n": 40}), ("entries", {"n": 300_000}), ("bad-utf8", {}),
+    ("big", {"mib": 20}), ("chunked", {"mib": 17}), ("header-line", {}), ("header-many", {}),
+    ("informational", {"n": 5}), ("switching", {}), ("gzip-bomb", {}), ("http09", {}), ("garbage", {}),
+    ("tls-alert", {}), ("endless", {}),
     ("silence", {"seconds": 30}), ("reset-at-accept", {}), ("close-at-accept", {}), ("ssh", {"seconds": 30}),
     ("refuse", {}), ("backlog-full", {}),
 ]

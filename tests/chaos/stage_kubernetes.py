@@ -20,7 +20,8 @@ LISTS, WATCHES = "LIST *", "WATCH *"
 SILENT = ("stream-silence", "drip-body")        # what goes on, and tells nothing
 LINES = ["garbage", "[]", '{"object":{}}', '{"type":7,"object":{}}', '{"type":"ADDED","object":[]}',
          '{"type":"ADDED","type":"DELETED","object":{}}', '{"type":"ADDED","object":{"a":' + "[" * 40 + "]" * 40 + "}}",
-         '{"type":"ERROR","object":{"kind":"Status","code":410}}', '{"type":"ERROR","object":{"kind":"Status","code":500}}',
+         '{"type":"ERROR","object":{"kind":"Status","code":410}}',
+         '{"type":"ERROR","object":{"kind":"Status","code":500}}',
          '{"type":"ERROR","object":{}}', "\n\n", '{"type":"BOOKMARK","object":{"metadata":{}}}',
          '{"type":"COMPACTED","object":{"metadata":{}}}']
 
@@ -36,7 +37,8 @@ def streams(rng):
                         "text": '{"type":"ADDED","object":{'}),
         ("stream-endless", {"after": after}), ("stream-huge", {"after": after, "mib": 3}),
         ("stream-slices", {"size": rng.choice([1, 7])}),
-        ("stream-slices", {"size": 100, "interval": 0.01}), ("stream-line", {"after": after, "text": rng.choice(LINES)}),
+        ("stream-slices", {"size": 100, "interval": 0.01}),
+        ("stream-line", {"after": after, "text": rng.choice(LINES)}),
         ("status", {"code": 404, "body": "404 page not found\n"}), ("status", {"code": 410})])
 
 

@@ -53,8 +53,8 @@ class Watched:
     def __init__(self, name, report, stage, runtime, settings, notify=None):
         self.name, self._report, self._stage, self.settings = name, report, stage, settings
         self.state = StateJudge(self.violation, runtime / "state.json", stage.witness(settings))
-        self.log = LogJudge(self.violation, stage.words, stage.woken(settings), *(settings[f"toolhive_{key}"] for key in (
-            "initial_backoff", "max_backoff", "backoff_jitter", "max_retries")))
+        self.log = LogJudge(self.violation, stage.words, stage.woken(settings), *(settings[f"toolhive_{key}"]
+                            for key in ("initial_backoff", "max_backoff", "backoff_jitter", "max_retries")))
         watchdog = {"WATCHDOG_USEC": str(WATCHDOG * 1_000_000)} if notify else {}
         self.program = harness.Optimizer(
             runtime=runtime, notify=notify, environment=watchdog, log_format="json", toolhive_timeout=1, **settings)
