@@ -14,8 +14,8 @@
 #include "trace.h"
 
 struct figures {
-        unsigned lives, exhausted;
-        uint64_t calls, searches, checks, wakeups, lines;
+        unsigned lives, clusters, exhausted;
+        uint64_t calls, searches, checks, changes, wakeups, lines;
         usec_t lived;
 };
 

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "model_words.h"
+#include "witness.h"
 
 void say(struct model *m, const char *format, ...) {
         _cleanup_(freep) char *line = NULL;
@@ -41,8 +42,7 @@ const char *seconds(usec_t usec) {
         return buffer;
 }
 
-/* RFC 3339 in quotes, or null; when counts as the clock does. */
-static const char *moment(usec_t when) {
+const char *moment(usec_t when) {
         static char buffers[8][40];
         static unsigned next;
         char *buffer = buffers[next++ % ELEMENTSOF(buffers)], day[32];
@@ -57,7 +57,7 @@ static const char *moment(usec_t when) {
         return buffer;
 }
 
-static const char *url_of(struct thing thing, int name) {
+const char *url_of(struct thing thing, int name) {
         static char buffers[4][32];
         static unsigned next;
         char *buffer = buffers[next++ % ELEMENTSOF(buffers)];
@@ -71,6 +71,18 @@ static const char *url_of(struct thing thing, int name) {
         return buffer;
 }
 
+const char *api(const struct model *m) {
+        return m->life->cluster ? "Kubernetes API" : "ToolHive";
+}
+
+int name_of(const struct model *m, int i) {
+        return m->life->cluster ? i % (CHAOS_NAMES / 2) : i;
+}
+
+int namespace_of(int i) {
+        return i / (CHAOS_NAMES / 2);
+}
+
 /* ---- the retry loop's lines ---- */
 
 void say_begin(struct model *m) {
@@ -80,12 +92,18 @@ void say_begin(struct model *m) {
                 trace_expect(m->trace, m->clock->now, "begin ");
 }
 
+void say_ignored(struct model *m) {
+        say(m, "INFO     Ignoring the state file of an earlier service path=%s reason=\"another runtime mode\"",
+            witness_state_path());
+}
+
 void expect_call(struct model *m, enum call_kind kind, int name) {
         char words[32] = "";
 
         if (name >= 0)
                 snprintf(words, sizeof words, " of w%d", name);
-        trace_expect(m->trace, m->clock->now, "call %s%s at %u", call_kind_name(kind), words, m->port);
+        trace_expect(m->trace, m->clock->now, "call %s%s at %u", call_kind_name(kind), words,
+                     m->life->cluster ? CHAOS_PORT : m->port);
 }
 
 void say_found(struct model *m, enum finding finding, uint16_t before, const struct world *world) {
@@ -95,7 +113,8 @@ void say_found(struct model *m, enum finding finding, uint16_t before, const str
         case FOUND_NOTHING:
                 return;
         case FOUND_FIRST:
-                say(m, "INFO     Connected to ToolHive endpoint=http://127.0.0.1:%u version=%s", m->port, m->version);
+                say(m, "INFO     Connected to %s endpoint=http://127.0.0.1:%u version=%s", api(m), m->port,
+                    m->version);
                 break;
         case FOUND_SAME:
                 say(m, "INFO     ToolHive still available on same port port=%u", m->port);
@@ -123,21 +142,21 @@ void say_retrying(struct model *m, uint16_t before _unused_) {
 }
 
 void say_failed(struct model *m, usec_t delay) {
-        say(m, "WARNING  ToolHive connection failed attempt=%u max_retries=%u error=%s backoff_seconds=%s", m->attempt,
-            m->life->max_retries, quoted(m->error), seconds(delay));
+        say(m, "WARNING  %s connection failed attempt=%u max_retries=%u error=%s backoff_seconds=%s", api(m),
+            m->attempt, m->life->max_retries, quoted(m->error), seconds(delay));
 }
 
 void say_exhausted(struct model *m) {
-        say(m, "ERROR    All retry attempts exhausted. ToolHive is unavailable. total_attempts=%u",
+        say(m, "ERROR    All retry attempts exhausted. %s is unavailable. total_attempts=%u", api(m),
             m->life->max_retries);
-        say(m, "CRITICAL ToolHive connection failure - exiting max_retries=%u last_error=%s", m->life->max_retries,
+        say(m, "CRITICAL %s connection failure - exiting max_retries=%u last_error=%s", api(m), m->life->max_retries,
             quoted(m->error));
 }
 
 void complete(struct model *m) {
         if (m->attempt > 0) {
-                say(m, "INFO     ToolHive connection restored endpoint=http://127.0.0.1:%u attempts=%u "
-                    "outage_seconds=%s", m->port, m->attempt, seconds(m->clock->now - m->outage_since));
+                say(m, "INFO     %s connection restored endpoint=http://127.0.0.1:%u attempts=%u outage_seconds=%s",
+                    api(m), m->port, m->attempt, seconds(m->clock->now - m->outage_since));
                 m->reconnects++;
         }
         m->attempt = 0;
@@ -147,34 +166,68 @@ void complete(struct model *m) {
 
 /* ---- the polls' lines ---- */
 
-static void describe_problem(char problem[static 256], enum call_kind kind, const struct reply *reply) {
+/* What the account may not do. */
+static const char *verb_of(enum call_kind kind) {
+        return kind == CALL_WATCH_WORKLOADS ? "watch" : "list";
+}
+
+static void describe_problem(const struct model *m, char problem[static 256], enum call_kind kind,
+                             const struct reply *reply) {
         const char *name = call_kind_name(kind);
 
         if (reply->runtime_away)
                 strcpy(problem, "ToolHive's container runtime is away");
+        else if (m->life->cluster && reply->denied)
+                snprintf(problem, 256, "Kubernetes API %s %s %s in all namespaces",
+                         reply->status == 401 ? "does not know the account that would" : "denies the account to",
+                         verb_of(kind), reply->denied);
         else if (reply->status == 0)
-                snprintf(problem, 256, "ToolHive does not answer %s (%s)", name, reply->error);
+                snprintf(problem, 256, "%s does not answer %s (%s)", api(m), name, reply->error);
         else if (reply->status < 300)
-                snprintf(problem, 256, "ToolHive's answer to %s is of no use (%s)", name, reply->error);
+                snprintf(problem, 256, "%s's answer to %s is of no use (%s)", api(m), name, reply->error);
         else
-                snprintf(problem, 256, "ToolHive answers %d to %s", reply->status, name);
+                snprintf(problem, 256, "%s answers %d to %s", api(m), reply->status, name);
+}
+
+static void say_denied(struct model *m, enum call_kind kind, const struct reply *reply, usec_t delay) {
+        say(m, "WARNING  Kubernetes API %s operation=%s status=%d verb=%s resources=%s scope=\"all namespaces\" "
+            "remedy=\"kubectl apply -f cluster-role.yaml\" error=%s next_try_seconds=%s",
+            reply->status == 401 ? "does not know the account" : "denies the account what it needs",
+            quoted(call_kind_name(kind)), reply->status, verb_of(kind), quoted(reply->denied), quoted(reply->error),
+            seconds(delay));
 }
 
 /* "One WARNING (not one every poll while it lasts)". */
 void say_problem(struct model *m, struct poll_model *poll, enum call_kind kind, const struct reply *reply,
                  usec_t delay) {
-        if (!poll->problem[0])
-                say(m, "WARNING  ToolHive%s operation=%s status=%d error=%s next_try_seconds=%s",
+        bool first = !poll->problem[0];
+
+        describe_problem(m, poll->problem, kind, reply);
+        poll->problem_kind = kind;
+        if (first && m->life->cluster && reply->denied)
+                say_denied(m, kind, reply, delay);
+        else if (first)
+                say(m, "WARNING  %s%s operation=%s status=%d error=%s next_try_seconds=%s", api(m),
                     reply->runtime_away ? "'s container runtime is away" : " gives an answer that is of no use",
                     quoted(call_kind_name(kind)), reply->status, quoted(reply->error), seconds(delay));
-        describe_problem(poll->problem, kind, reply);
-        poll->problem_kind = kind;
 }
 
 void say_answers_again(struct model *m, struct poll_model *poll) {
         if (poll->problem[0])
-                say(m, "INFO     ToolHive answers again operation=%s", quoted(call_kind_name(poll->problem_kind)));
+                say(m, "INFO     %s answers again operation=%s", api(m), quoted(call_kind_name(poll->problem_kind)));
         poll->problem[0] = '\0';
+}
+
+/* Of a list that was had, when it is another than was told before. */
+void say_missing(struct model *m) {
+        if (strcmp(m->missing, m->told_missing) == 0)
+                return;
+        m->told_missing = m->missing;
+        if (m->missing[0])
+                say(m, "INFO     Resources of ToolHive that are not installed in the cluster are passed over "
+                    "resources=%s", quoted(m->missing));
+        else
+                say(m, "INFO     All resources of ToolHive are installed in the cluster");
 }
 
 static bool same(struct thing a, struct thing b) {
@@ -187,20 +240,23 @@ void take_workloads(struct model *m, const struct thing *things) {
 
         for (int i = 0; i < CHAOS_NAMES; i++) {
                 struct thing old = memory->workloads ? memory->things[i] : (struct thing) {}, new = things[i];
+                char where[16] = "";
 
+                if (m->life->cluster)
+                        snprintf(where, sizeof where, " namespace=n%d", namespace_of(i));
                 total += new.status != NULL;
                 running += new.status && strcmp(new.status, "running") == 0;
                 if (!old.status && new.status) {
                         added++;
-                        say(m, "INFO     Workload added name=w%d status=%s url=%s", i, new.status,
-                            url_of(new, i) ?: "null");
+                        say(m, "INFO     Workload added name=w%d status=%s url=%s%s", name_of(m, i), new.status,
+                            url_of(new, i) ?: "null", where);
                 } else if (old.status && !new.status) {
                         removed++;
-                        say(m, "INFO     Workload removed name=w%d", i);
+                        say(m, "INFO     Workload removed name=w%d%s", name_of(m, i), where);
                 } else if (old.status && !same(old, new)) {
                         changed++;
-                        say(m, "INFO     Workload changed name=w%d status=%s previous_status=%s url=%s", i, new.status,
-                            old.status, url_of(new, i) ?: "null");
+                        say(m, "INFO     Workload changed name=w%d status=%s previous_status=%s url=%s%s",
+                            name_of(m, i), new.status, old.status, url_of(new, i) ?: "null", where);
                 }
         }
         /* "A summary line only when something changed." */
@@ -232,132 +288,4 @@ void take_registry(struct model *m, const struct stock *stock) {
         memory->registry_polled = m->clock->now;
         memory->servers = stock->servers;
         memory->updated = stock->updated;
-}
-
-/* ---- the state ---- */
-
-void set_state(struct model *m, const char *state) {
-        if (m->state && strcmp(m->state, state) == 0)
-                return;
-        m->state = state;
-        m->since = m->clock->now;
-}
-
-void judge_state(struct model *m) {
-        if (m->attempt > 0)
-                set_state(m, "reconnecting");
-        else if (m->workloads.problem[0] || m->registry.problem[0])
-                set_state(m, "degraded");
-        else
-                set_state(m, m->completed ? "connected" : "connecting");
-}
-
-static void add_status(struct model *m, struct text *text) {
-        const char *problem = m->workloads.problem[0] ? m->workloads.problem : m->registry.problem;
-        unsigned total = 0, running = 0;
-
-        for (int i = 0; i < CHAOS_NAMES; i++) {
-                const char *status = m->memory->things[i].status;
-
-                total += status != NULL;
-                running += status && strcmp(status, "running") == 0;
-        }
-        if (strcmp(m->state, "stopped") == 0)
-                text_add(text, "Stopped");
-        else if (strcmp(m->state, "exhausted") == 0)
-                text_addf(text, "ToolHive unavailable (%s): all %u attempts failed, exiting", m->last_error,
-                          m->life->max_retries);
-        else if (strcmp(m->state, "connecting") == 0)
-                text_add(text, "Looking for ToolHive");
-        else if (strcmp(m->state, "degraded") == 0)
-                text_addf(text, "Degraded: %s", problem);
-        else if (strcmp(m->state, "reconnecting") == 0 && m->next_attempt_at == 0)
-                text_addf(text, "Reconnecting: %s (attempt %u of %u)", problem, m->attempt, m->life->max_retries);
-        else if (strcmp(m->state, "reconnecting") == 0) {
-                text_addf(text, "ToolHive unavailable (%s): attempt %u of %u, next try at %.8s", m->last_error,
-                          m->attempt, m->life->max_retries, moment(m->next_attempt_at) + strlen("\"2026-01-01T"));
-        } else {
-                text_addf(text, "Connected to ToolHive %s on port %u: ", m->version, m->port);
-                if (m->memory->workloads)
-                        text_addf(text, "%u workload%s (%u running)", total, total == 1 ? "" : "s", running);
-                else
-                        text_add(text, "workloads not known yet");
-                if (m->memory->registry)
-                        text_addf(text, ", %d server%s in the registry", __builtin_popcount(m->memory->servers),
-                                  __builtin_popcount(m->memory->servers) == 1 ? "" : "s");
-                else
-                        text_add(text, ", registry not known yet");
-        }
-}
-
-/* In quotes as JSON has it, or null. */
-static const char *json(const char *words) {
-        static char buffers[4][300];
-        static unsigned next;
-        char *buffer = buffers[next++ % ELEMENTSOF(buffers)];
-
-        if (!words || !*words)
-                return "null";
-        snprintf(buffer, sizeof buffers[0], "\"%s\"", words);
-        return buffer;
-}
-
-static void add_connection(struct model *m, struct text *text) {
-        char port[16] = "null", endpoint[64] = "";
-
-        if (m->port > 0) {
-                snprintf(port, sizeof port, "%u", m->port);
-                snprintf(endpoint, sizeof endpoint, "http://127.0.0.1:%u", m->port);
-        }
-        text_addf(text, "{\"state\":\"%s\",\"endpoint\":%s,\"port\":%s,\"toolhive_version\":%s,\"since\":%s,", m->state,
-                  json(endpoint), port, json(m->version), moment(m->since));
-        text_addf(text, "\"attempt\":%u,\"max_retries\":%u,\"backoff_seconds\":%s,\"next_attempt_at\":%s,"
-                  "\"last_error\":%s,\"last_error_at\":%s}",
-                  m->attempt, m->life->max_retries, seconds(m->backoff), moment(m->next_attempt_at),
-                  json(m->last_error), moment(m->last_error_at));
-}
-
-static void add_workloads(struct model *m, struct text *text) {
-        const struct memory *memory = m->memory;
-        unsigned total = 0, running = 0;
-
-        for (int i = 0; i < CHAOS_NAMES; i++) {
-                total += memory->things[i].status != NULL;
-                running += memory->things[i].status && strcmp(memory->things[i].status, "running") == 0;
-        }
-        text_addf(text, "; workloads %s %s %s %u %u 0", moment(memory->workloads ? memory->workloads_polled : 0),
-                  moment(m->workloads.next_at), json(m->workloads.problem), total, running);
-        for (int i = 0; i < CHAOS_NAMES; i++)
-                if (memory->things[i].status)
-                        text_addf(text, " \"w%d\" \"%s\" %s", i, memory->things[i].status,
-                                  json(url_of(memory->things[i], i)));
-}
-
-static void add_registry(struct model *m, struct text *text) {
-        const struct memory *memory = m->memory;
-        char updated[32] = "";
-
-        if (memory->registry)
-                snprintf(updated, sizeof updated, "update-%u", memory->updated);
-        text_addf(text, "; registry %s %s %s %s %d [", moment(memory->registry ? memory->registry_polled : 0),
-                  moment(m->registry.next_at), json(m->registry.problem), json(updated),
-                  __builtin_popcount(memory->servers));
-        for (int i = 0, n = 0; i < CHAOS_SERVERS; i++)
-                if (memory->servers & 1u << i)
-                        text_addf(text, "%s\"s%d\"", n++ > 0 ? "," : "", i);
-        text_add(text, "]");
-}
-
-void say_state(struct model *m) {
-        _cleanup_text_ struct text text = TEXT_INIT;
-
-        add_connection(m, &text);
-        add_workloads(m, &text);
-        add_registry(m, &text);
-        text_addf(&text, "; counters %u %u %u; ", m->failures, m->reconnects, m->port_changes);
-        add_status(m, &text);
-        if (strcmp(m->told, text.data) == 0)
-                return;
-        snprintf(m->told, sizeof m->told, "%s", text.data);
-        trace_expect(m->trace, m->clock->now, "state %s", text.data);
 }

@@ -1,7 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* The model's state, and what it says in which words: log lines, state file, STATUS. */
+/*
+ * Inside of the model: its state, and what its parts share.
+ *
+ *         model.c                polls, reloads, a life
+ *         model_retry.c          waits, attempts, retries
+ *         model_words.c          log lines
+ *         model_state.c          state file, STATUS
+ */
 
 #include "model.h"
 
@@ -26,6 +33,7 @@ struct poll_model {
         enum call_kind kind, problem_kind;
         usec_t interval, began, due;
         usec_t next_at;                 /* as told; 0: never */
+        unsigned denials;               /* in a row */
         char problem[256];
 };
 
@@ -54,6 +62,12 @@ struct model {
         const struct reply *reply;
         const struct stock *stock;
         const char *error, *found_error;
+        usec_t at_least;                /* what its Retry-After says */
+
+        /* of a cluster */
+        bool watching;
+        const struct reply *refusal;    /* what was wrong with the last list; NULL: nothing */
+        const char *missing, *told_missing;
 
         /* as told */
         const char *state;
@@ -64,12 +78,35 @@ struct model {
         bool told_version;
 };
 
+/* ---- model_retry.c ---- */
+
+/* Stops and reloads are noticed where the service looks: STOP, or DONE. */
+enum way look(struct model *m);
+/* Returns the events, 0 at the deadline, or WAIT_STOP. */
+unsigned wait_until(struct model *m, usec_t deadline, unsigned mask);
+/* DONE, ANSWERED, GIVEN_UP or STOP. */
+enum way operation(struct model *m, enum call_kind kind, int name);
+
+/* ---- model_words.c ---- */
+
 void say(struct model *m, const char *format, ...) _printf_(2, 3);
 /* In quotes when it has spaces; static memory. */
 const char *quoted(const char *words);
 const char *seconds(usec_t usec);
 
+/* What messages call the API. */
+const char *api(const struct model *m);
+/* RFC 3339 in quotes, or null; when counts as the clock does. Static memory, as below. */
+const char *moment(usec_t when);
+/* NULL when not known. */
+const char *url_of(struct thing thing, int name);
+/* Names repeat themselves in the namespaces of a cluster. */
+int name_of(const struct model *m, int i);
+int namespace_of(int i);
+
 void say_begin(struct model *m);
+void say_ignored(struct model *m);
+void say_missing(struct model *m);
 void expect_call(struct model *m, enum call_kind kind, int name);
 void say_found(struct model *m, enum finding finding, uint16_t before, const struct world *world);
 void say_retrying(struct model *m, uint16_t before);
@@ -84,6 +121,8 @@ void complete(struct model *m);
 /* Takes over what is new, and says what is different. */
 void take_workloads(struct model *m, const struct thing *things);
 void take_registry(struct model *m, const struct stock *stock);
+
+/* ---- model_state.c ---- */
 
 void set_state(struct model *m, const char *state);
 /* Connected, degraded and the like, after a poll. */

@@ -114,6 +114,65 @@ static void write_replies(struct chance *chance, struct world *world, bool sick)
         }
 }
 
+/* ---- worlds as a cluster ---- */
+
+static void deny(struct chance *chance, struct reply *reply) {
+        reply->manner = MANNER_ANSWER;
+        reply->status = PICK(chance, 403, 403, 401);
+        reply->error = reply->status == 401 ? "Unauthorized" : "x is forbidden";
+        reply->denied = PICK(chance, (const char *) "mcpservers", "mcpservers, virtualmcpservers, mcpremoteproxies");
+}
+
+/* What is wrong beside a list or with the watches, or nothing. */
+static void write_trouble(struct chance *chance, unsigned percent, struct reply *reply) {
+        *reply = (struct reply) { .manner = MANNER_ANSWER, .retry_after = USEC_INFINITY };
+        if (!chance_percent(chance, percent))
+                return;
+        reply->status = PICK(chance, 500, 200);
+        reply->error = PICK(chance, (const char *) "etcd is away", "Ends as soon as it has begun");
+        if (chance_percent(chance, 20))
+                reply->retry_after = PICK(chance, (usec_t) 0, 5 * S, 7200 * S);
+        if (chance_percent(chance, 60))
+                deny(chance, reply);
+}
+
+static void write_cluster_reply(struct chance *chance, enum call_kind kind, bool sick, struct reply *reply) {
+        *reply = (struct reply) { .status = 200, .retry_after = USEC_INFINITY,
+                                  .takes = PICK(chance, (usec_t) 0, MS, 30 * MS, 2 * S) };
+        if (!sick)
+                return;
+        if (kind != CALL_VERSION && chance_percent(chance, 40)) {
+                write_answer(chance, kind, reply);
+                reply->runtime_away = false;
+                if (chance_percent(chance, 50))
+                        deny(chance, reply);
+        } else if (chance_percent(chance, 50)) {
+                write_failure(chance, reply);
+                if (chance_percent(chance, 40)) {
+                        reply->error = "HTTP 503";
+                        reply->retry_after = PICK(chance, (usec_t) 0, S, 30 * S, 300 * S);
+                }
+        }
+        if (chance_percent(chance, 2)) {
+                reply->takes = chance_duration(chance, S, 600 * S);
+                reply->hangs = true;
+        }
+}
+
+static void write_cluster(struct chance *chance, struct cluster *cluster, const struct cluster *before, bool sick) {
+        cluster->there = chance_percent(chance, before->there ? 80 : 60);
+        for (enum call_kind kind = 0; kind < ELEMENTSOF(cluster->replies); kind++)
+                write_cluster_reply(chance, kind, sick, &cluster->replies[kind]);
+        write_trouble(chance, 10, &cluster->part);
+        write_trouble(chance, 10, &cluster->watch);
+        cluster->missing = before->missing;
+        if (!before->missing || chance_percent(chance, 20))
+                cluster->missing = PICK(chance, (const char *) "", "", "mcpremoteproxies",
+                                        "virtualmcpservers, mcpremoteproxies");
+}
+
+/* ---- worlds as ToolHive's ---- */
+
 static void write_world(struct chance *chance, struct world *world, const struct world *before, bool restless) {
         unsigned what = chance_below(chance, 100);
 
@@ -137,6 +196,8 @@ static void write_world(struct chance *chance, struct world *world, const struct
         world->nothing = PICK(chance, (const char *) "Connection refused", "No ToolHive among 3 open ports");
         world->search_takes = PICK(chance, (usec_t) 0, 0, 300 * MS, 3 * S);
         world->n_others = chance_percent(chance, 15) ? 1 + chance_below(chance, 2) : 0;
+        write_cluster(chance, &world->cluster, &before->cluster,
+                      what >= 80 || (restless && chance_percent(chance, 50)));
 }
 
 /* ---- what comes unasked ---- */
@@ -152,11 +213,30 @@ static void add(struct script *script, usec_t when, enum happening_kind kind, us
         script->happenings[script->n_happenings++] = (struct happening) { when, kind, asleep };
 }
 
+/* What is another is told by the watches, soon; so is much that is not, and that they have lost their place. */
+static void write_changes(struct script *script, struct chance *chance, const struct world *world,
+                          const struct world *before, usec_t span) {
+        usec_t when = world->from + chance_next(chance) % span;
+
+        if (before->cluster.there && !world->cluster.there && chance_percent(chance, 60))
+                add(script, world->from + chance_below(chance, 3000), HAPPENING_CONNECTION, 0);
+        if (!world->cluster.there)
+                return;
+        if (chance_percent(chance, 80))
+                add(script, world->from + chance_duration(chance, MS, 2 * S), HAPPENING_CHANGE, 0);
+        if (chance_percent(chance, 20))
+                for (unsigned n = chance_below(chance, 30); n > 0; n--)
+                        add(script, when += chance_duration(chance, 50 * MS, 3 * S), HAPPENING_CHANGE, 0);
+        if (chance_percent(chance, 10))
+                add(script, when, HAPPENING_EXPIRY, 0);
+}
+
 /* A ToolHive that goes ends its connection, one that comes writes its file; and things that only look so. */
 static void write_happenings(struct script *script, struct chance *chance, const struct world *world,
                              const struct world *before, usec_t until) {
         usec_t span = until - world->from;
 
+        write_changes(script, chance, world, before, span);
         if (before->port != 0 && before->port != world->port && chance_percent(chance, 60))
                 add(script, world->from + chance_below(chance, 3000), HAPPENING_CONNECTION, 0);
         if (before->port != world->port && chance_percent(chance, 60))
@@ -241,7 +321,10 @@ void script_life(const struct script *script, unsigned number, struct life *ret_
                 .watchdog = PICK(&chance, (usec_t) 0, 0, 10 * S, 60 * S, 60 * S),
                 .pause = PICK(&chance, (usec_t) 0, S / 10, 10 * S, 10 * S, 600 * S),
         };
-        ret_life->fixed = chance_percent(&chance, 15);
+        ret_life->cluster = chance_percent(&chance, 33);
+        ret_life->fixed = ret_life->cluster || chance_percent(&chance, 20);
+        if (ret_life->cluster)
+                ret_life->registry_interval = 0;
         ret_life->maximum = usec_max(ret_life->maximum, ret_life->initial);
         if (chance_percent(&chance, 20))
                 ret_life->delay = chance_below(&chance, 300) * S;
@@ -249,65 +332,4 @@ void script_life(const struct script *script, unsigned number, struct life *ret_
         /* So that those who poll often do not take all the time there is. */
         interval = usec_min(ret_life->workloads_interval ?: 60 * S, ret_life->registry_interval ?: 60 * S);
         ret_life->lasts = chance_duration(&chance, S, usec_min(20 * 24 * HOUR, interval * 4000));
-}
-
-/* ---- the clock ---- */
-
-void clock_begin(struct chaos_clock *clock, const struct script *script, usec_t now, usec_t stop_at) {
-        *clock = (struct chaos_clock) {
-                .script = script,
-                .now = now,
-                .stop_at = stop_at,
-                .next = clock->next,
-        };
-        while (clock->next < script->n_happenings && script->happenings[clock->next].when < now)
-                clock->next++;
-}
-
-static usec_t next_when(const struct chaos_clock *clock) {
-        return clock->next < clock->script->n_happenings ? clock->script->happenings[clock->next].when
-                                                         : USEC_INFINITY;
-}
-
-/* What has come by now becomes pending; a suspend moves the clock, and more may have come. */
-static void settle(struct chaos_clock *clock) {
-        for (; next_when(clock) <= clock->now; clock->next++) {
-                const struct happening *happening = &clock->script->happenings[clock->next];
-
-                switch (happening->kind) {
-                case HAPPENING_RELOAD:
-                        clock->pending |= WAIT_RELOAD;
-                        break;
-                case HAPPENING_FILE:
-                        clock->pending |= WAIT_FILE;
-                        break;
-                case HAPPENING_CONNECTION:
-                        clock->pending |= WAIT_CONNECTION;
-                        break;
-                case HAPPENING_SUSPEND:
-                        clock->now += happening->asleep;
-                        clock->asleep += happening->asleep;
-                        break;
-                }
-        }
-        if (clock->stop_at <= clock->now)
-                clock->pending |= WAIT_STOP;
-}
-
-unsigned clock_run(struct chaos_clock *clock, usec_t deadline, unsigned mask) {
-        for (;;) {
-                unsigned events;
-
-                settle(clock);
-                events = clock->pending & (mask | WAIT_STOP | WAIT_RELOAD);
-                clock->pending &= ~events;
-                if (events || clock->now >= deadline)
-                        return events;
-                clock->now = usec_min(deadline, usec_min(next_when(clock), clock->stop_at));
-        }
-}
-
-void clock_read_file(struct chaos_clock *clock) {
-        settle(clock);
-        clock->pending &= ~(unsigned) WAIT_FILE;
 }

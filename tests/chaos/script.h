@@ -45,6 +45,7 @@ struct reply {
         int status;                     /* 0: the answer was too slow or cut short, which some calls may */
         const char *error;
         usec_t retry_after;             /* USEC_INFINITY: nothing said */
+        const char *denied;             /* in a cluster: the resources that the account may not have */
         bool runtime_away, not_found;
         usec_t takes;
         bool hangs;                     /* all that time without a sign of progress */
@@ -63,6 +64,14 @@ struct stock {
         unsigned updated;
 };
 
+/* The world as lives in a cluster see it: its stock is the same. */
+struct cluster {
+        bool there;                     /* at CHAOS_PORT */
+        struct reply replies[CALL_LIST_WORKLOADS + 1];  /* the version and the list */
+        struct reply part, watch;       /* what is wrong beside a good list, and with the watches; status 0: nothing */
+        const char *missing;            /* resources that are not installed */
+};
+
 struct world {
         usec_t from;
         uint16_t port;                  /* 0: nobody */
@@ -74,6 +83,7 @@ struct world {
         const char *nothing;            /* the words of a search in vain */
         usec_t search_takes;
         unsigned n_others;              /* more ToolHives that a search finds, on the ports after it */
+        struct cluster cluster;
 };
 
 enum happening_kind {
@@ -81,6 +91,8 @@ enum happening_kind {
         HAPPENING_FILE,
         HAPPENING_CONNECTION,
         HAPPENING_SUSPEND,
+        HAPPENING_CHANGE,               /* the watches of a cluster tell something */
+        HAPPENING_EXPIRY,               /* … or that they cannot go on without a list */
 };
 
 struct happening {
@@ -96,7 +108,8 @@ struct life {
         double jitter;
         usec_t workloads_interval, registry_interval, delay;
         usec_t watchdog;                /* 0: none */
-        bool fixed;                     /* the address is CHAOS_PORT and no other: nothing to search, nothing to watch */
+        bool fixed;                     /* the address is CHAOS_PORT and no other: no search that moves, no file */
+        bool cluster;                   /* fixed, in Kubernetes */
         usec_t lasts, pause;            /* then it is stopped; and begins again so much later */
 };
 
@@ -121,12 +134,22 @@ struct chaos_clock {
         usec_t now, stop_at;
         size_t next;                    /* happening */
         unsigned pending;               /* enum wait_event */
+        bool expired;                   /* what WAIT_CHANGE is about */
         usec_t asleep;                  /* in all: suspends, of which nobody notices anything else */
 };
 
 /* From that time on, for a new process: what was pending is nobody's any more. */
 void clock_begin(struct chaos_clock *clock, const struct script *script, usec_t now, usec_t stop_at);
-/* Until the deadline or one of the events of the mask, a stop, a reload: returns those. */
+/*
+ * Until the deadline or one of the events of the mask, a stop, a reload: returns those. What watches have to tell
+ * waits for a reload, and comes before the end of a connection.
+ */
 unsigned clock_run(struct chaos_clock *clock, usec_t deadline, unsigned mask);
 /* The discovery file is read: what has happened to it by now wakes nobody any more. */
 void clock_read_file(struct chaos_clock *clock);
+/* After a WAIT_CHANGE, once: whether a list is wanted. */
+bool clock_take_expiry(struct chaos_clock *clock);
+/* A list was had: what the watches told before it is older. */
+void clock_forget_changes(struct chaos_clock *clock);
+/* The watches were given up, and a list is wanted. */
+void clock_expire(struct chaos_clock *clock);

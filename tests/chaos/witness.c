@@ -24,6 +24,7 @@ static struct {
         unsigned readies, reloads;
         uint64_t requests, scans;
         char status[1024];
+        bool restated;                  /* STATUS is another since the last line */
         char raw[65536];                /* the state file as last read */
         char *line;                     /* what came of it */
         off_t log_read;
@@ -127,6 +128,7 @@ static void judge_datagram(struct trace *trace, usec_t now, usec_t awake, const 
                 if (strcmp(seen.status, text + strlen(status)) == 0)
                         trace_fail(trace, now, "STATUS twice the same: %s", text);
                 snprintf(seen.status, sizeof seen.status, "%s", text + strlen(status));
+                seen.restated = true;
         } else
                 trace_fail(trace, now, "what is this: %s", text);
 }
@@ -189,6 +191,8 @@ static void add_workloads(struct text *text, struct json_object *workloads) {
         for (size_t i = 0; i < json_object_array_length(items); i++) {
                 struct json_object *item = json_object_array_get_idx(items, i);
 
+                if (member(item, "namespace"))
+                        add_member(text, item, "namespace");
                 add_member(text, item, "name");
                 add_member(text, item, "status");
                 add_member(text, item, "url");
@@ -206,21 +210,30 @@ static bool judge_counters(struct json_object *counters) {
         return good;
 }
 
+/* null where there is none to know. */
+static void add_registry(struct text *text, struct json_object *registry) {
+        if (!registry) {
+                text_add(text, "; registry null");
+                return;
+        }
+        add_poll(text, registry, "registry");
+        add_member(text, registry, "last_updated");
+        add_member(text, registry, "servers");
+        add_member(text, registry, "names");
+}
+
 static char *describe(struct trace *trace, usec_t now) {
         _cleanup_(json_object_putp) struct json_object *document = json_tokener_parse(seen.raw);
-        struct json_object *counters = member(document, "counters"), *registry = member(document, "registry");
+        struct json_object *counters = member(document, "counters");
         struct text text = TEXT_INIT;
 
-        if (!document || !counters || !registry)
+        if (!document || !counters)
                 trace_fail(trace, now, "no state file: %s", seen.raw);
         if (!judge_counters(counters))
                 trace_fail(trace, now, "counters went back: %s", plain(counters));
         text_add(&text, plain(member(document, "connection")));
         add_workloads(&text, member(document, "workloads"));
-        add_poll(&text, registry, "registry");
-        add_member(&text, registry, "last_updated");
-        add_member(&text, registry, "servers");
-        add_member(&text, registry, "names");
+        add_registry(&text, member(document, "registry"));
         text_add(&text, "; counters");
         add_member(&text, counters, "failures");
         add_member(&text, counters, "reconnects");
@@ -239,8 +252,9 @@ void witness_state(struct trace *trace, usec_t now) {
                 trace_fail(trace, now, "no state file");
         n = fread(raw, 1, sizeof raw - 1, file);
         raw[n] = '\0';
-        if (strcmp(raw, seen.raw) == 0)
+        if (strcmp(raw, seen.raw) == 0 && !seen.restated)
                 return;
+        seen.restated = false;
         strcpy(seen.raw, raw);
         line = describe(trace, now);
         if (!seen.line || strcmp(line, seen.line) != 0)

@@ -99,9 +99,11 @@ int main(int argc, char **argv) {
         while (argument_minutes > 0 ? time(NULL) - begin < (time_t) argument_minutes * 60 : n < argument_seeds)
                 live_through(argument_seed + n++, &figures);
 
-        printf("chaos: %" PRIu64 " seeds, %.1f days lived in %lld s: %u lives, %u exhausted, %" PRIu64 " calls, "
-               "%" PRIu64 " searches, %" PRIu64 " checks, %" PRIu64 " wake-ups, %" PRIu64 " lines compared\n",
+        printf("chaos: %" PRIu64 " seeds, %.1f days lived in %lld s: %u lives, %u in a cluster, %u exhausted, %" PRIu64
+               " calls, %" PRIu64 " searches, %" PRIu64 " checks, %" PRIu64 " changes, %" PRIu64 " wake-ups, %" PRIu64
+               " lines compared\n",
                n, (double) figures.lived / (double) DAY, (long long) (time(NULL) - begin), figures.lives,
-               figures.exhausted, figures.calls, figures.searches, figures.checks, figures.wakeups, figures.lines);
+               figures.clusters, figures.exhausted, figures.calls, figures.searches, figures.checks, figures.changes,
+               figures.wakeups, figures.lines);
         return EXIT_SUCCESS;
 }
