@@ -44,7 +44,7 @@ class Stage(contextlib.ExitStack):
     witness(settings)    who judges the state files of such a service
     is_at(document)      whether the service is connected where the stand-in is
     trouble()            one lasting ill, nothing else: how a service has to speak of it
-    change()             one change that a service at rest has to know within WITHIN; None: it polls
+    changes()            makes one change after the other that a service at rest has to know within WITHIN; none: it polls
     """
 
     KNOWS = ()
@@ -85,6 +85,9 @@ class Stage(contextlib.ExitStack):
         """Whether that is what a service says whose watches pause."""
         return False
 
+    def cut_pauses(self):
+        """Maybe what makes them needless."""
+
     def touch(self):
         """Before the discovery file is written or removed."""
 
@@ -99,6 +102,7 @@ class Stage(contextlib.ExitStack):
                 "toolhive_max_retries": self.rng.choice([4, 8, 500])}
 
     def calm(self):
+        """Whether there is more now that only a list would tell."""
         self.standin.clear()
         self.unfill()
         self.standin.reset()

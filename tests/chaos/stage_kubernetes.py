@@ -17,7 +17,6 @@ NAMESPACES = ["tools", "default", "a-namespace-with-a-name-that-is-somewhat-long
 PHASES = {"Ready": "running", "Failed": "failed", "Pending": "pending", "Terminating": "terminating"}
 OBJECTS_MOST = 50       # of a resource
 LISTS, WATCHES = "LIST *", "WATCH *"
-SILENT = ("stream-silence", "drip-body")        # what goes on, and tells nothing
 LINES = ["garbage", "[]", '{"object":{}}', '{"type":7,"object":{}}', '{"type":"ADDED","object":[]}',
          '{"type":"ADDED","type":"DELETED","object":{}}', '{"type":"ADDED","object":{"a":' + "[" * 40 + "]" * 40 + "}}",
          '{"type":"ERROR","object":{"kind":"Status","code":410}}',
@@ -57,7 +56,7 @@ class KubernetesStage(Stage):
         self._numbers = itertools.count(1)
         self._denied = set()            # resource, verb
         self._served = {}               # what is not served as ever
-        self._token, self._down, self._silent = "first", False, False
+        self._token, self._down, self._lingering = "first", False, False
         self.histories = {resource: History(letter) for resource, letter in RESOURCES.items()}
         self._allow()
         for resource in PLURALS:
@@ -77,7 +76,7 @@ class KubernetesStage(Stage):
                 "workload_polling_interval": interval, "k8s_namespace": namespace or ""}
 
     def steady(self):
-        return self._settings(RETRIES, 5)
+        return self._settings(RETRIES, 2)
 
     def mortal(self):
         return self._settings(self.mortal_retries(), self.rng.choice([0, 0.5, 0.5, 5, 60]),
@@ -95,18 +94,27 @@ class KubernetesStage(Stage):
     def is_pausing(self, state, problem):
         return state == "degraded" and "watch" in (problem or "")
 
+    def cut_pauses(self):
+        """An outage takes their place, and is over at once; else there would be few storms in an hour."""
+        if self.rng.random() < 0.8:
+            self.restart()
+
     def calm(self):
         super().calm()
         self.grant()
+        # What has not been there before is found by a list.
+        installed = bool(self._served)
         self._install({})
         self.standin.kubernetes(page_max=None, history=None, expire_continue=0)
         self.rotate()
         if self._down:
             self.start_listening()
-        if self._silent:
-            # Nobody can tell a silent watch from one that has nothing to tell.
+        if self._lingering:
+            # What a stream has been told to do it does later; and nobody can tell a silent one from one that has
+            # nothing to tell.
             self.cut()
-        self._silent = False
+        self._lingering = False
+        return installed
 
     def trouble(self):
         """Where it is to be noticed by a list, one is asked for by a reload."""
@@ -130,8 +138,14 @@ class KubernetesStage(Stage):
         self.standin.kubernetes(end_watches=True)
         return "degraded", f"Kubernetes API denies the account to {how} {resource} in "
 
-    def change(self):
-        return self.rng.choice([self.add, self.update, self.remove])() or self.add()
+    def changes(self):
+        """The last one no watch tells, they can only say that they have lost their place."""
+        for _ in range(3):
+            yield self.rng.choice([self.add, self.update, self.remove])() or self.add()
+        resource = self.rng.choice(PLURALS)
+        key = self._add(resource)
+        self.standin.objects(missed=True)
+        yield f"{key}, maybe missed"
 
     # ---- how it answers ----
 
@@ -140,26 +154,38 @@ class KubernetesStage(Stage):
         if name == "entries":
             parameters = {**parameters, "key": "items"}
         self._down = self._down or name in ("refuse", "backlog-full")
-        self._silent = self._silent or name in SILENT
+        self._lingering = self._lingering or name == "drip-body"
         return name, route, parameters
 
-    @weight(8)
+    @weight(16)
+    def misbehave(self):
+        """Lists are rare: what ends the connections has something asked for at once."""
+        told = super().misbehave()
+        if self.rng.random() < 0.5:
+            self.cut()
+        return told
+
+    @weight(7)
+    def behave_again(self):
+        super().behave_again()
+
+    @weight(14)
     def misbehave_watches(self):
         name, parameters = streams(self.rng)
         route = self.rng.choice([WATCHES, WATCHES, *(f"WATCH */{plural}" for plural in PLURALS)])
         count = self.rng.choice([1, 1, 3, 10, None])
-        self._silent = self._silent or name in SILENT
+        self._lingering = True
         self.standin.behave(name, route, count, **parameters)
         self.standin.kubernetes(end_watches=True)
         return f"{name} {parameters} on {route} {count or 'for ever'}"
 
-    @weight(6)
+    @weight(8)
     def misbehave_lists(self):
         page_max, expired = self.rng.choice([None, 1, 2, 10]), self.rng.choice([0, 1, 2, 10])
         self.standin.kubernetes(page_max=page_max, expire_continue=expired)
         return f"{page_max} a page, {expired} of them too late"
 
-    @weight(6)
+    @weight(12)
     def refuse(self):
         code, reason = self.rng.choice([(401, "Unauthorized"), (403, "Forbidden"), (429, "TooManyRequests"),
                                         (500, "InternalError"), (503, "ServiceUnavailable"), (504, "Timeout")])
@@ -181,7 +207,7 @@ class KubernetesStage(Stage):
         self._down = False
         self.standin.start_listening()
 
-    @weight(4)
+    @weight(6)
     def restart(self):
         self._down = False
         self.standin.restart()
@@ -219,7 +245,7 @@ class KubernetesStage(Stage):
         self._denied |= {(one, verb) for one in ([resource] if resource else PLURALS)}
         self._allow()
 
-    @weight(3)
+    @weight(6)
     def deny(self):
         resource, verb = self.rng.choice([None, *PLURALS]), self.rng.choice(["list", "watch"])
         self._deny(resource, verb)
@@ -238,7 +264,7 @@ class KubernetesStage(Stage):
         self.account.rotate(self._token)
         self.standin.kubernetes(tokens={self._token: USER})
 
-    @weight(2)
+    @weight(4)
     def lose_token(self):
         self.account.rotate("worthless")
 
@@ -311,7 +337,7 @@ class KubernetesStage(Stage):
                              remove=[self._address(resource, key) for key in removed], missed=missed)
         return f"{len(changed)} changed, {len(removed)} removed{', missed' if missed else ''}"
 
-    @weight(3)
+    @weight(4)
     def reinstall(self):
         """A resource's definition goes, and all its objects with it, or comes again."""
         resource = self.rng.choice(PLURALS)

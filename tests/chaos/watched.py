@@ -107,12 +107,15 @@ class Watched:
             self.feed()
         self.program.kill()
 
-    def settled(self):
-        """Whether it says what is so now, and nothing else."""
+    def knows(self):
+        """Whether it says what is so now, …"""
         document = self.state.document
-        return (document and document["connection"]["state"] == "connected"
-                and document["pid"] == self.program.pid
-                and self._stage.is_at(document) and self.state.witness.up_to_date(document))
+        return (document and document["pid"] == self.program.pid and self._stage.is_at(document)
+                and self.state.witness.up_to_date(document))
+
+    def settled(self):
+        """… and nothing else."""
+        return self.knows() and self.state.document["connection"]["state"] == "connected"
 
     def problem(self):
         """The words for what is wrong: state and reason."""
@@ -129,10 +132,13 @@ class Watched:
         return told == state and (reason or "").startswith(words)
 
     def reload(self):
-        """Not before it is READY: before that nobody is told of a reload, and at first nobody catches the signal."""
-        if self.program.alive() and self.log.lines > 0 and lasted(self.begun) > READY_WITHIN:
-            self._reloaded = time.monotonic()
-            self.program.signal(signal.SIGHUP)
+        """Not before it is READY: before that nobody is told of a reload, and at first nobody catches the signal.
+        Whether it was."""
+        if not self.program.alive() or self.log.lines == 0 or lasted(self.begun) <= READY_WITHIN:
+            return False
+        self._reloaded = time.monotonic()
+        self.program.signal(signal.SIGHUP)
+        return True
 
     def hurry(self):
         """A reload, where it has all the time in the world for its next try."""

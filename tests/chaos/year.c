@@ -9,7 +9,7 @@
  *
  * Without a seed there is a new one each time; it is printed, and makes the same
  * again. --seeds: so many, one after the other; --minutes: until that much real time
- * has passed.
+ * has passed, in the middle of a script if need be.
  */
 
 #include <getopt.h>
@@ -23,6 +23,11 @@
 #define DAY ((usec_t) 86400 * USEC_PER_SEC)
 
 static uint64_t argument_seed, argument_seeds = 1, argument_days = 30, argument_minutes;
+static time_t began;
+
+static bool is_time_up(void) {
+        return argument_minutes > 0 && time(NULL) - began >= (time_t) argument_minutes * 60;
+}
 
 /* A life ends where the worker ended it, and the model must have ended it there, too. */
 static void live_through(uint64_t seed, struct figures *figures) {
@@ -34,7 +39,7 @@ static void live_through(uint64_t seed, struct figures *figures) {
 
         actor_forget();
         script_write(&script, seed, argument_days * DAY);
-        for (; now < script.end; trace.life++) {
+        for (; now < script.end && !is_time_up(); trace.life++) {
                 struct life life;
                 usec_t begin = now;
 
@@ -86,7 +91,6 @@ static bool parse(int argc, char **argv) {
 
 int main(int argc, char **argv) {
         struct figures figures = {};
-        time_t begin = time(NULL);
         uint64_t n = 0;
 
         if (!parse(argc, argv)) {
@@ -96,13 +100,14 @@ int main(int argc, char **argv) {
         actor_init();
         printf("chaos: seed %" PRIu64 ", %" PRIu64 " days each\n", argument_seed, argument_days);
         fflush(stdout);
-        while (argument_minutes > 0 ? time(NULL) - begin < (time_t) argument_minutes * 60 : n < argument_seeds)
+        began = time(NULL);
+        while (argument_minutes > 0 ? !is_time_up() : n < argument_seeds)
                 live_through(argument_seed + n++, &figures);
 
         printf("chaos: %" PRIu64 " seeds, %.1f days lived in %lld s: %u lives, %u in a cluster, %u exhausted, %" PRIu64
                " calls, %" PRIu64 " searches, %" PRIu64 " checks, %" PRIu64 " changes, %" PRIu64 " wake-ups, %" PRIu64
                " lines compared\n",
-               n, (double) figures.lived / (double) DAY, (long long) (time(NULL) - begin), figures.lives,
+               n, (double) figures.lived / (double) DAY, (long long) (time(NULL) - began), figures.lives,
                figures.clusters, figures.exhausted, figures.calls, figures.searches, figures.checks, figures.changes,
                figures.wakeups, figures.lines);
         return EXIT_SUCCESS;
