@@ -5,10 +5,6 @@
  * done with it, and the callbacks that guard it. A handle is never used again:
  * libcurl clears its OS_ERRNO neither between transfers nor in curl_easy_reset(),
  * and a new handle costs less than a tenth of a millisecond.
- *
- * The body is gathered in one buffer that grows by doubling and is handed to the
- * caller as it is. CURLOPT_MAXFILESIZE ends only what announces its length, so
- * the write callback counts for itself.
  */
 
 #include <errno.h>
@@ -18,67 +14,12 @@
 #include "base/http_transfer.h"
 #include "base/text.h"
 
-#define BODY_ALLOCATED_MIN ((size_t) 4096)
 /* One read of the socket, where a body may be large; libcurl's 16 KiB do for all else, a search's many above all. */
 #define LARGE_BODY ((size_t) 1 << 20)
 #define LARGE_BUFFER (64L << 10)
 /* Seconds: with the kernel's nine probes a dead end is known after two minutes, where TCP alone never would. */
 #define KEEPALIVE_IDLE 30L
 #define KEEPALIVE_INTERVAL 10L
-
-static int body_reserve(struct http_transfer *transfer, size_t more) {
-        struct http_response *response = &transfer->response;
-        size_t wanted = response->size + more + 1, allocated = transfer->body_allocated * 2;
-        curl_off_t announced = -1;
-        char *body;
-
-        if (wanted <= transfer->body_allocated)
-                return 0;
-
-        /* What is announced and never comes costs address space: untouched pages are no memory. */
-        (void) curl_easy_getinfo(transfer->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &announced);
-        if (announced > 0 && (size_t) announced <= transfer->body_max &&
-            (size_t) announced >= allocated)
-                allocated = (size_t) announced + 1;
-        if (allocated < BODY_ALLOCATED_MIN)
-                allocated = BODY_ALLOCATED_MIN;
-        if (allocated < wanted)
-                allocated = wanted;
-
-        body = realloc(response->body, allocated);
-        if (!body)
-                return -ENOMEM;
-        response->body = body;
-        transfer->body_allocated = allocated;
-        return 0;
-}
-
-static size_t body_received(char *data, size_t size, size_t n, void *user) {
-        struct http_transfer *transfer = user;
-        struct http_response *response = &transfer->response;
-        size_t length = size * n;
-
-        if (transfer->receive && response->status == 200) {
-                transfer->http->news = true;
-                if (transfer->receive(data, length, transfer->user))
-                        return length;
-                transfer->aborted = ABORT_RECEIVER;
-                return 0;
-        }
-        if (length > transfer->body_max - response->size) {
-                transfer->aborted = ABORT_BODY;
-                return 0;
-        }
-        if (body_reserve(transfer, length) < 0) {
-                transfer->aborted = ABORT_MEMORY;
-                return 0;
-        }
-
-        memcpy(response->body + response->size, data, length);
-        response->size += length;
-        response->body[response->size] = '\0';
-        return length;
-}
 
 /*
  * Called when the connection stands (with TLS, after the handshake) and before
@@ -279,7 +220,7 @@ static int set_callbacks(struct http_transfer *transfer) {
 
         bad |= curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
         bad |= curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->words);
-        bad |= curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, body_received);
+        bad |= curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, http_body_received);
         bad |= curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer);
         bad |= curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, http_header_received);
         bad |= curl_easy_setopt(easy, CURLOPT_HEADERDATA, transfer);

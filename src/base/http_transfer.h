@@ -6,8 +6,9 @@
  * http*.c includes this.
  *
  *         http.c            the multi handle, driving
- *         http_transfer.c   the easy handle: what is asked for, the body, the connection
+ *         http_transfer.c   the easy handle: what is asked for, the connection
  *         http_header.c     the header lines of the answer
+ *         http_body.c       its body
  *         http_result.c     what came of it, as enum http_result and in words
  *         http_resolve.c    the addresses of a name
  *         http_memory.c     libcurl's memory
@@ -87,6 +88,9 @@ void http_transfer_finish(struct http_transfer *transfer, CURLcode code);
 
 /* CURLOPT_HEADERFUNCTION; user is the transfer. */
 size_t http_header_received(char *line, size_t size, size_t n, void *user);
+
+/* CURLOPT_WRITEFUNCTION; user is the transfer. */
+size_t http_body_received(char *data, size_t size, size_t n, void *user);
 
 /* Sets result, status and error of the response. The easy handle is still on the multi handle. */
 void http_result_judge(struct http_transfer *transfer, CURLcode code);
