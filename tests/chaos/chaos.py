@@ -93,8 +93,10 @@ def come_to_rest(stage, current):
 
     try:
         wait_for(lambda: at_rest() or stage.is_pausing(*current().problem()), CALM_WITHIN)
-        if stage.is_pausing(*current().problem()):
-            stage.cut_pauses()
+        if stage.is_pausing(*current().problem()) and stage.cut_pauses():
+            current().reload()
+            wait_for(lambda: not stage.is_pausing(*current().problem()), TOLD_WITHIN)
+            stage.calm()
         wait_for(at_rest, PAUSED_WITHIN)
     except AssertionError:
         current().violation(f"not at rest: {current().state.document}")
@@ -108,14 +110,14 @@ def judge_changes(report, stage, services):
         wait_for(lambda: stage.watched_by(len(services)), CALM_WITHIN)
     except AssertionError:
         report.violation(f"not each of the {len(services)} services watches")
-    for what in stage.changes():
+    for what, within in stage.changes():
         report.did(f"at rest, change {what}")
         try:
-            wait_for(lambda: all(one.knows() for one in services), stage.WITHIN)
+            wait_for(lambda: all(one.knows() for one in services), within)
         except AssertionError:
             for one in services:
                 if not one.knows():
-                    one.violation(f"does not know of {what} within {stage.WITHIN:g} s: {one.state.document}")
+                    one.violation(f"does not know of {what} within {within:g} s: {one.state.document}")
 
 
 def judge_trouble(report, stage, services):
@@ -167,6 +169,8 @@ def play(backend, minutes, seed, folder, disk, report):
     rng = random.Random(seed)
     (folder / "steady").mkdir()
     with STAGES[backend](rng, folder, disk) as stage, harness.NotifySocket() as notify:
+        if minutes < 5:
+            stage.patience = 0
         steady = Watched("steady", report, stage, folder / "steady", stage.steady(), notify)
         mortal = Mortal(report, stage, disk or folder / "mortal")
         figures = Figures(steady, report, min(3, minutes / 3))

@@ -92,8 +92,11 @@ class StateJudge:
     def _judge_progress(self, document):
         connection = document["connection"]
         due = [document["workloads"]["next_poll_at"], (document["registry"] or NO_REGISTRY)["next_poll_at"]]
-        if connection["state"] == "reconnecting":
-            due = [connection["next_attempt_at"]] if connection["next_attempt_at"] else [connection["last_error_at"]]
+        if connection["state"] == "reconnecting" and connection["next_attempt_at"]:
+            due = [connection["next_attempt_at"]]
+        elif connection["state"] == "reconnecting":
+            # An attempt is under way; or an answer that is of no use came, and what is waited for is the poll.
+            due = [max(when for when in [connection["last_error_at"], *due] if when)]
         for when in due:
             if when and (late := lasted(time.monotonic() - max(0, time.time() - moment(when)))) > OVERDUE:
                 self._report(f"{connection['state']}, and nothing has happened for {late:.1f} s: {self._raw.decode()}")

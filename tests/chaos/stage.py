@@ -44,7 +44,7 @@ class Stage(contextlib.ExitStack):
     witness(settings)    who judges the state files of such a service
     is_at(document)      whether the service is connected where the stand-in is
     trouble()            one lasting ill, nothing else: how a service has to speak of it
-    changes()            makes one change after the other that a service at rest has to know within WITHIN; none: it polls
+    changes()            makes one change after the other, and says within which time a service at rest has to know it
     """
 
     KNOWS = ()
@@ -55,6 +55,7 @@ class Stage(contextlib.ExitStack):
         super().__init__()
         self.rng, self.disk = rng, disk
         self.full = False
+        self.patience = 0.2             # how often pauses are waited for
         self.acted = 0
         self.standin = None
         self.actions = [getattr(self, name) for name in sorted(dir(type(self)))
@@ -86,7 +87,8 @@ class Stage(contextlib.ExitStack):
         return False
 
     def cut_pauses(self):
-        """Maybe what makes them needless."""
+        """Whether they are made needless by an outage that calm() ends."""
+        return False
 
     def touch(self):
         """Before the discovery file is written or removed."""

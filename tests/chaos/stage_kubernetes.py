@@ -76,7 +76,7 @@ class KubernetesStage(Stage):
                 "workload_polling_interval": interval, "k8s_namespace": namespace or ""}
 
     def steady(self):
-        return self._settings(RETRIES, 2)
+        return self._settings(RETRIES, 5)
 
     def mortal(self):
         return self._settings(self.mortal_retries(), self.rng.choice([0, 0.5, 0.5, 5, 60]),
@@ -95,9 +95,11 @@ class KubernetesStage(Stage):
         return state == "degraded" and "watch" in (problem or "")
 
     def cut_pauses(self):
-        """An outage takes their place, and is over at once; else there would be few storms in an hour."""
-        if self.rng.random() < 0.8:
-            self.restart()
+        """An outage takes their place; else there would be few storms in an hour."""
+        if self.rng.random() < self.patience:
+            return False
+        self.stop_listening()
+        return True
 
     def calm(self):
         super().calm()
@@ -139,13 +141,10 @@ class KubernetesStage(Stage):
         return "degraded", f"Kubernetes API denies the account to {how} {resource} in "
 
     def changes(self):
-        """The last one no watch tells, they can only say that they have lost their place."""
+        """The last one no watch tells, they can only say that they have lost their place, maybe after a pause."""
         for _ in range(3):
-            yield self.rng.choice([self.add, self.update, self.remove])() or self.add()
-        resource = self.rng.choice(PLURALS)
-        key = self._add(resource)
-        self.standin.objects(missed=True)
-        yield f"{key}, maybe missed"
+            yield self.rng.choice([self.add, self.update, self.remove])() or self.add(), self.WITHIN
+        yield f"{self._add(self.rng.choice(PLURALS), missed=True)}, missed", 4 * self.WITHIN
 
     # ---- how it answers ----
 
@@ -277,12 +276,11 @@ class KubernetesStage(Stage):
         return {"resource": resource, "namespace": namespace, "name": name,
                 **({"status": {"phase": phase}} if phase else {})}
 
-    def _add(self, resource, namespace=None):
-        """The same name may be in several namespaces."""
-        key = f"{namespace or self.rng.choice(NAMESPACES)}/{RESOURCES[resource]}{next(self._numbers):05}"
+    def _add(self, resource, missed=False):
+        key = f"{self.rng.choice(NAMESPACES)}/{RESOURCES[resource]}{next(self._numbers):05}"
         if resource not in self._served and len(self.histories[resource].now()) < OBJECTS_MOST:
             self.histories[resource].put(key, "running")
-            self.standin.objects(add=[self._address(resource, key)])
+            self.standin.objects(add=[self._address(resource, key)], missed=missed)
         return key
 
     def _some(self):
@@ -297,7 +295,7 @@ class KubernetesStage(Stage):
 
     @weight(2)
     def add_the_same(self):
-        """In another namespace."""
+        """The same name, in another namespace."""
         resource, key = self._some()
         if key and resource not in self._served:
             other = f"{self.rng.choice(NAMESPACES)}/{key.partition('/')[2]}"

@@ -144,7 +144,8 @@ class Watched:
         """A reload, where it has all the time in the world for its next try."""
         document = self.state.document
         if (time.monotonic() - self._reloaded > 5 and document and document["pid"] == self.program.pid
-                and document["connection"]["state"] == "degraded"
+                and document["connection"]["state"] in ("degraded", "reconnecting")
+                and not document["connection"]["next_attempt_at"]
                 and moment(document["workloads"]["next_poll_at"] or FAR) > time.time() + PATIENCE):
             self.reload()
 
