@@ -37,6 +37,9 @@ from pace import SLOWNESS, lasted, wait_for
 from runner import isolated, main  # noqa: F401 (the tests take them from here)
 
 HERE = pathlib.Path(__file__).resolve().parent
+# Meson names them; by hand they are what README's commands have built.
+os.environ.setdefault("MCP_OPTIMIZER_SOURCE", str(HERE.parent))
+os.environ.setdefault("MCP_OPTIMIZER_BINARY", str(HERE.parent / "build/src/mcp-optimizer"))
 PR_SET_PDEATHSIG = 1
 _prctl = ctypes.CDLL(None, use_errno=True).prctl
 

@@ -25,7 +25,7 @@ ROFF_ESCAPES = {r"\-": "-", r"\(dq": '"', r"\(aq": "'", r"\(mu": "*", r"\(bu": "
 OTHERS_VARIABLES = {"TOOLHIVE_MAX_RETRIE"}
 # Options of systemctl, journalctl, meson and thv, which the texts also show.
 OTHERS_OPTIONS = {"--user", "--now", "--update-catalog", "--output-fields", "--prefix", "--num-processes",
-                  "--reconfigure"}
+                  "--reconfigure", "--benchmark", "--verbose", "--beside"}
 
 
 def read(path):

@@ -43,7 +43,7 @@ PAUSED_WITHIN = 75.0    # what watches that did not hold may take, as is told: a
 TOLD_WITHIN = 8.0       # a call under way, and a poll or an attempt
 HOT_CALM = 0.05         # of one processor
 LIBC = ctypes.CDLL(None, use_errno=True)
-CLONE_NEWNS, MS_REC, MS_PRIVATE = 0x20000, 0x4000, 0x40000
+CLONE_NEWNS, MS_REC, MS_PRIVATE, MNT_DETACH = 0x20000, 0x4000, 0x40000, 2
 
 
 def own_mounts():
@@ -63,7 +63,7 @@ def small_disk(folder):
     try:
         yield folder
     finally:
-        LIBC.umount(str(folder).encode())
+        LIBC.umount2(str(folder).encode(), MNT_DETACH)
 
 
 def storm(rng, report, stage, steady, mortal, until):
