@@ -126,8 +126,9 @@ static int attempt(struct operations *operations, struct call *call, struct outc
         int r;
 
         *ret_searched = false;
-        operations->connection_wake_interval = WAKE_INTERVAL;
         operations->attempt_at = waiter_now(operations->waiter);
+        operations->connection_wake_interval = WAKE_INTERVAL;
+        operations->connection_wake_at = usec_min(operations->connection_wake_at, operations->attempt_at + WAKE_INTERVAL);
         if (!operations->source->known && operations->source->ops->find) {
                 *outcome = (struct outcome) { .verdict = VERDICT_FAILED, .retry_after = USEC_INFINITY };
                 r = search(operations, &previous, outcome->error);

@@ -29,7 +29,7 @@ struct operations {
         usec_t outage_since;            /* of the first failed attempt */
         usec_t file_wake_at;            /* no wake by the file before: at most one a second */
         usec_t connection_wake_at;      /* and likewise by the connection, … */
-        usec_t connection_wake_interval;        /* … which doubles until the next attempt */
+        usec_t connection_wake_interval;        /* … which doubles until the next attempt, that ends both */
         usec_t reloaded_at;             /* a reload cut a wait short: the owner polls, and sets it to 0 */
         struct found last_several;      /* the several ToolHives told last, not to be told again */
 };

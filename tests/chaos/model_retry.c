@@ -265,6 +265,7 @@ enum way operation(struct model *m, enum call_kind kind, int name) {
 
                 m->began = m->clock->now;
                 m->connection_quiet = USEC_PER_SEC;
+                m->connection_quiet_until = usec_min(m->connection_quiet_until, m->clock->now + USEC_PER_SEC);
                 if (!m->known && !m->life->cluster && search(m, &finding) == STOP)
                         return STOP;
                 searched = finding == FOUND_NOTHING;

@@ -484,6 +484,21 @@ START_TEST(woken_and_toolhive_has_moved) {
 }
 END_TEST
 
+/* A server that closed each connection for a while has woken us less and less often; a poll ends that. */
+START_TEST(woken_soon_after_a_poll) {
+        static const unsigned ends[] = { 10, 11, 13, 17, 25, 41, 73, 137, 201, 265 };
+
+        settings.workload_polling_interval = 300 * S;
+        for (size_t i = 0; i < ELEMENTSOF(ends); i++)
+                virtual_at(&v, ends[i] * S, VIRTUAL_CONNECTION);
+        fake_from(&fake, 302 * S, (struct fake_world) { .port = 50002, .workloads = TWO_WORKLOADS });
+        virtual_at(&v, 302 * S, VIRTUAL_CONNECTION);
+        ck_assert_int_eq(run_until(400), 0);
+        ck_assert_uint_eq(fake_checks(&fake, NULL, 0), ELEMENTSOF(ends) + 1);
+        fake_expect_calls(&fake, CALL_LIST_WORKLOADS, 4, (double[]) { 0, 300, 302, 302 });
+}
+END_TEST
+
 START_TEST(woken_with_nothing_left_to_poll) {
         settings.workload_polling_interval = settings.registry_polling_interval = 0;
         fake_from(&fake, 42 * S, (struct fake_world) { .port = 50002, .workloads = TWO_WORKLOADS });
@@ -975,6 +990,7 @@ int main(void) {
         tests = suite_case(suite, "wakes and reloads", setup, teardown);
         tcase_add_test(tests, woken_between_polls_and_all_is_well);
         tcase_add_test(tests, woken_and_toolhive_has_moved);
+        tcase_add_test(tests, woken_soon_after_a_poll);
         tcase_add_test(tests, woken_with_nothing_left_to_poll);
         tcase_add_test(tests, start_up_delay_holds);
         tcase_add_test(tests, reload_polls_both);
