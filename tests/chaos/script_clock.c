@@ -37,7 +37,8 @@ static void settle(struct chaos_clock *clock) {
                         break;
                 case HAPPENING_EXPIRY:
                         clock->expired = true;
-                        /* fall through */
+                        clock->pending |= WAIT_CHANGE;
+                        break;
                 case HAPPENING_CHANGE:
                         clock->pending |= WAIT_CHANGE;
                         break;
