@@ -197,7 +197,11 @@ class Server:
                 connection.send(PLAIN_TO_TLS)
                 return
             if self._tls:
-                connection.sock = self._tls.wrap_socket(connection.sock, server_side=True)
+                # Who cuts it must find the socket, also in the handshake.
+                with self._lock:
+                    connection.sock = self._tls.wrap_socket(connection.sock, server_side=True,
+                                                            do_handshake_on_connect=False)
+                connection.sock.do_handshake()
             self._talk(connection)
         except (Gone, OSError):
             pass
