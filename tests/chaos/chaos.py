@@ -153,6 +153,9 @@ def calm(rng, report, stage, steady, mortal, figures, minute):
     share = (steady.program.cpu() - used) / (time.monotonic() - begun)
     if MEASURED and share > HOT_CALM:
         report.violation(f"steady: hot at rest: {share:.0%} of a processor")
+    # What calm() cut may have been one watch too many that did not hold, which is told a moment later.
+    come_to_rest(stage, lambda: steady)
+    come_to_rest(stage, mortal.current)
     # The log and the file are read one after the other: they need not agree at once.
     try:
         wait_for(lambda: steady.settled() and steady.counted())
