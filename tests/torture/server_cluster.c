@@ -166,6 +166,9 @@ static bool is_known(int fd, const char *request) {
 }
 
 bool server_answer_cluster(struct connection *connection, const char *request) {
+        bool served = strncmp(request, "GET " GROUP, strlen("GET " GROUP)) == 0 &&
+                      !strstr(request, "/mcpremoteproxies") && !atomic_load(&server()->bare);
+        bool watch = strstr(request, "?watch=true");
         int fd = connection->fd;
 
         if (strncmp(request, "GET /version ", 13) != 0 && strncmp(request, "GET /apis/", 10) != 0)
@@ -174,14 +177,11 @@ bool server_answer_cluster(struct connection *connection, const char *request) {
                 return true;
         if (strncmp(request, "GET /version ", 13) == 0)
                 server_send(fd, "200 OK", "{\"gitVersion\":\"v1.34.1\"}");
-        else if (atomic_load(&server()->forbids))
+        else if (atomic_load(&server()->forbids) || (served && watch && take_one(&server()->denied)))
                 refuse(fd, "403 Forbidden", "Forbidden", 403);
-        else if (strncmp(request, "GET " GROUP, strlen("GET " GROUP)) != 0 || strstr(request, "/mcpremoteproxies") ||
-                 atomic_load(&server()->bare))
+        else if (!served)
                 server_send(fd, "404 Not Found", "404 page not found");
-        else if (strstr(request, "?watch=true") && take_one(&server()->denied))
-                refuse(fd, "403 Forbidden", "Forbidden", 403);
-        else if (strstr(request, "?watch=true"))
+        else if (watch)
                 begin_watch(connection, request);
         else if (strstr(request, "/mcpservers?"))
                 list_servers(fd, request);
