@@ -127,11 +127,16 @@ def judge_trouble(report, stage, services):
     # The steady one polls often; another may do so rarely, and ends of connections wake it ever less.
     for one in services if state == "degraded" else services[1:]:
         one.reload()
+
+    def is_told(one):
+        # A watch that pauses has not asked since: it tells what was wrong before.
+        return one.says(state, words) or not one.program.alive() or (
+            "watch" in words and stage.is_pausing(*one.problem()))
     try:
-        wait_for(lambda: all(one.says(state, words) or not one.program.alive() for one in services), TOLD_WITHIN)
+        wait_for(lambda: all(is_told(one) for one in services), TOLD_WITHIN)
     except AssertionError:
         for one in services:
-            if not one.says(state, words):
+            if not is_told(one):
                 one.violation(f"does not say {state}, {words}, but {one.problem()}")
 
 
